@@ -1,0 +1,2 @@
+//! The `jettison` binary: arguments to settings to verb.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Directory-relative file system calls: walks, openat2, xattrs, statx.

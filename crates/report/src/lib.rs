@@ -1,0 +1,1 @@
+//! Accounting and checks of a finished image; reads records, indexes and configs.

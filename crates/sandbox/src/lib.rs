@@ -1,0 +1,5 @@
+//! One command in one root: namespaces, overlay, mounts, users, seccomp, capabilities.
+
+mod spec;
+
+pub use spec::*;

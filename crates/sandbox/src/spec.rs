@@ -1,0 +1,100 @@
+//! What to run: one command in one root file system, as plain data.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// One command and all that surrounds it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spec {
+    /// The root file system.
+    pub root: Root,
+    /// The words of the command. The first is looked up in `PATH` of `env` inside the root, if it has no slash.
+    pub args: Vec<String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// The working directory inside the root; made (0755, owned by `user`) where it is missing.
+    pub cwd: String,
+    /// Numeric identity, already resolved against the root's `/etc/passwd` and `/etc/group`.
+    pub user: User,
+    /// The host name.
+    pub hostname: String,
+    /// Lines for `/etc/hosts` besides those of localhost: (name, address).
+    pub extra_hosts: Vec<(String, String)>,
+    /// What the command can reach.
+    pub network: Network,
+    /// More mounts, in this order.
+    pub mounts: Vec<Mount>,
+    /// `None` gives /dev/null as standard input.
+    pub interactive: bool,
+}
+
+/// The root file system.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Root {
+    /// An overlay, mounted by the sandbox in its own mount namespace.
+    Overlay {
+        /// Read-only directories, lowest first; at most 500.
+        lower: Vec<PathBuf>,
+        /// Takes the changes; on the same file system as `work`.
+        upper: PathBuf,
+        /// An empty directory, fresh for each step.
+        work: PathBuf,
+    },
+    /// A directory that is changed in place.
+    Directory(PathBuf),
+}
+
+/// Numeric identity of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// What a command can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// A private network through pasta where it is installed, else the host's.
+    Default,
+    /// The host's.
+    Host,
+    /// Loopback alone.
+    None,
+}
+
+/// One more mount.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Mount {
+    /// Where, inside the root. A missing mount point is made, and removed again after the command.
+    pub target: String,
+    /// What.
+    pub source: MountSource,
+    /// Whether writing is refused.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum MountSource {
+    /// A file or directory of the host.
+    Bind(PathBuf),
+    /// An overlay, such as a stage's tree; writes to it are thrown away with `upper`.
+    Overlay {
+        /// Read-only directories, lowest first.
+        lower: Vec<PathBuf>,
+        /// The path inside the merged tree that is mounted.
+        path: String,
+        /// Takes the changes, if it is to be writable.
+        upper: Option<(PathBuf, PathBuf)>,
+    },
+    /// An empty file system in memory.
+    Tmpfs {
+        /// In bytes; the kernel's default if absent.
+        size: Option<u64>,
+    },
+}

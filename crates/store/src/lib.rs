@@ -1,0 +1,1 @@
+//! Content-addressed store: blobs, layers, cache records, tags, locks, GC.
