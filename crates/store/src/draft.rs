@@ -1,0 +1,82 @@
+//! Layers in the making.
+
+use std::fs;
+use std::path::PathBuf;
+
+use jettison_layer::Index;
+
+use crate::Store;
+use crate::error::{Context, Error, Result};
+use crate::layer::{self, Layer, LayerFacts, LayerId};
+use crate::object::Object;
+use crate::session;
+
+/// A directory that is to become a layer. Dropped without a commit, it is removed with all that is in it.
+#[derive(Debug)]
+pub struct LayerDraft {
+    store: Store,
+    folder: PathBuf,
+}
+
+impl LayerDraft {
+    pub(crate) fn new(store: &Store) -> Result<LayerDraft> {
+        let draft = LayerDraft { store: store.clone(), folder: store.inner.temporary()? };
+        for folder in [&draft.folder, &draft.layer_folder(), &draft.fs(), &draft.work()] {
+            fs::create_dir(folder).context("create", folder)?;
+        }
+        Ok(draft)
+    }
+
+    /// Returns the empty directory that takes the content, in overlay form: an overlay's `upperdir`.
+    pub fn fs(&self) -> PathBuf {
+        self.layer_folder().join("fs")
+    }
+
+    /// Returns an empty directory on the same file system, for what is not part of the layer: an overlay's `workdir`.
+    pub fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+
+    /// Makes it a layer with an ID of its own.
+    pub fn commit(self, facts: LayerFacts, index: &Index) -> Result<Layer> {
+        self.commit_as(LayerId::random(), facts, index)
+    }
+
+    /// Makes it the layer `id`, a pulled one. If another process made that first, the draft only adds what that one lacks.
+    pub fn commit_as(self, id: LayerId, facts: LayerFacts, index: &Index) -> Result<Layer> {
+        for blob in facts.blobs() {
+            if !self.store.blobs().has(&blob)? {
+                return Err(Error::NoSuchBlob(blob));
+            }
+        }
+        layer::describe(&self.layer_folder(), facts, index)?;
+        let target = self.store.inner.layout.layer(&id);
+        self.store.inner.publish(&Object::Layer(id.clone()), || {
+            match fs::rename(self.layer_folder(), &target) {
+                Err(_) if target.is_dir() => Ok(()),
+                result => result.context("write", &target),
+            }
+        })?;
+        let layer = self.store.layer(&id)?.ok_or(Error::NoSuchLayer(id))?;
+        if layer.fs().is_none() && self.fs().is_dir() {
+            layer.add_fs(self)?;
+        }
+        Ok(layer)
+    }
+
+    /// Makes it the draft of a layer without a directory.
+    pub(crate) fn forget_fs(&self) -> Result<()> {
+        fs::remove_dir(self.fs()).context("remove", &self.fs())
+    }
+
+    fn layer_folder(&self) -> PathBuf {
+        self.folder.join("layer")
+    }
+}
+
+impl Drop for LayerDraft {
+    fn drop(&mut self) {
+        // What cannot be removed now goes with the session's folder, and an error here has nobody to read it.
+        let _ = session::remove_tree(&self.folder);
+    }
+}
