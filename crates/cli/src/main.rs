@@ -1,2 +1,12 @@
 //! The `jettison` binary: arguments to settings to verb.
-fn main() {}
+
+mod args;
+mod environment;
+mod failure;
+mod format;
+mod progress;
+mod settings;
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

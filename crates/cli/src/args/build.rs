@@ -1,0 +1,96 @@
+//! `build`: docker's flags.
+
+use clap::{Args, ValueEnum};
+
+use super::not_yet::BuildNotYet;
+
+/// Arguments of `build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Directory of the sources, or "-" for a Dockerfile or a tar archive on standard input
+    #[arg(value_name = "PATH | -")]
+    pub context: String,
+    /// Dockerfile to build ("-" for standard input; default: "PATH/Dockerfile")
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Name of the image, and optionally a tag ("name:tag"; can be repeated)
+    #[arg(short, long = "tag", value_name = "NAME[:TAG]")]
+    pub tags: Vec<String>,
+    /// Stage to build
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// Value of an ARG; without "=" it is taken from the environment (can be repeated)
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    pub build_args: Vec<String>,
+    /// Additional build context: a directory, docker-image://REF or oci-layout://DIR (can be repeated)
+    #[arg(long = "build-context", value_name = "NAME=SOURCE")]
+    pub build_contexts: Vec<String>,
+    /// Label of the image (can be repeated)
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+    /// Platform to build for
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Vec<String>,
+    /// Execute every step, whatever the cache has
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Ask the registry for a newer base image
+    #[arg(long)]
+    pub pull: bool,
+    /// Network of RUN: "default", "host" or "none"
+    #[arg(long, visible_alias = "net", value_name = "MODE", default_value = "default")]
+    pub network: String,
+    /// Additional line of /etc/hosts in RUN (can be repeated)
+    #[arg(long = "add-host", value_name = "HOST:IP")]
+    pub add_hosts: Vec<String>,
+    /// File to write the image ID to
+    #[arg(long = "iidfile", value_name = "FILE")]
+    pub iid_file: Option<String>,
+    /// File to write the result's metadata to, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<String>,
+    /// Print nothing but the image ID
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// How to show progress
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub progress: ProgressMode,
+    /// Where the result goes: "type=image|oci|docker|tar|local|registry,dest=PATH" (can be repeated)
+    #[arg(short, long = "output", value_name = "SPEC")]
+    pub outputs: Vec<String>,
+    /// Short for "--output type=registry"
+    #[arg(long)]
+    pub push: bool,
+    /// Hand the image to the daemon of DOCKER_HOST: short for "--output type=docker"
+    #[arg(long)]
+    pub load: bool,
+    /// Nothing to do: there are no intermediate containers
+    #[arg(long, hide = true)]
+    pub rm: bool,
+    /// Nothing to do: there are no intermediate containers
+    #[arg(long, hide = true)]
+    pub force_rm: bool,
+    /// Nothing to do: the context is not sent anywhere
+    #[arg(long, hide = true)]
+    pub compress: bool,
+    /// Nothing to do: no signatures are asked for
+    #[arg(long, hide = true)]
+    pub disable_content_trust: bool,
+    #[command(flatten)]
+    pub not_yet: BuildNotYet,
+}
+
+/// `--progress`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressMode {
+    /// "tty" where standard error is a terminal, else "plain"
+    Auto,
+    /// A live view
+    Tty,
+    /// Lines, as they come
+    Plain,
+    /// Nothing but the image ID
+    Quiet,
+    /// BuildKit's status messages, one JSON object a line
+    Rawjson,
+}

@@ -1,0 +1,185 @@
+//! `build`: arguments to settings.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jettison_image::Reference;
+use jettison_ops::{BuildSettings, Context, Destination, DockerfileSource, NamedContext, Output, OutputKind};
+
+use super::hosts::extra_host;
+use super::output::output;
+use super::{network, platform, tag};
+use crate::args::BuildArgs;
+use crate::environment::Environment;
+use crate::failure::Failure;
+
+/// Turns arguments into settings. `variable` looks a name up in the user's environment, for `--build-arg NAME`.
+pub fn build(
+    args: &BuildArgs,
+    environment: &Environment,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<BuildSettings, Failure> {
+    let (context, dockerfile) = sources(args)?;
+    let tags = args.tags.iter().map(|name| tag(name)).collect::<Result<_, _>>()?;
+    let named_contexts =
+        args.build_contexts.iter().map(|text| named_context(text)).collect::<Result<_, _>>()?;
+    let extra_hosts = args.add_hosts.iter().map(|text| extra_host(text)).collect::<Result<_, _>>()?;
+    Ok(BuildSettings {
+        context,
+        dockerfile,
+        tags,
+        target: args.target.clone(),
+        build_args: build_args(&args.build_args, variable)?,
+        named_contexts,
+        labels: labels(&args.labels)?,
+        platform: platform(&args.platform)?,
+        no_cache: args.no_cache,
+        pull: args.pull,
+        network: network("--network", &args.network)?,
+        extra_hosts,
+        iid_file: args.iid_file.as_ref().map(PathBuf::from),
+        metadata_file: args.metadata_file.as_ref().map(PathBuf::from),
+        outputs: outputs(args)?,
+        epoch: environment.epoch,
+        docker_host: environment.docker_host.clone(),
+    })
+}
+
+fn sources(args: &BuildArgs) -> Result<(Context, DockerfileSource), Failure> {
+    let dockerfile = match args.file.as_deref() {
+        None | Some("") => DockerfileSource::Default,
+        Some("-") => DockerfileSource::Stdin,
+        Some(path) => DockerfileSource::Path(PathBuf::from(path)),
+    };
+    if args.context == "-" {
+        if dockerfile == DockerfileSource::Stdin {
+            return Err(Failure::usage(
+                "the Dockerfile and the context cannot both come from standard input",
+            ));
+        }
+        return Ok((Context::Stdin, dockerfile));
+    }
+    if is_remote(&args.context) {
+        return Err(Failure::usage(format!(
+            "context \"{}\": URLs and Git repositories are not supported yet",
+            args.context
+        ))
+        .help("fetch it first and give its directory"));
+    }
+    if args.context.is_empty() {
+        return Err(Failure::usage("the context is empty: expected a directory or \"-\""));
+    }
+    Ok((Context::Directory(PathBuf::from(&args.context)), dockerfile))
+}
+
+/// docker: `urlutil.IsURL` and `IsGitURL`.
+fn is_remote(context: &str) -> bool {
+    ["http://", "https://", "git://", "git@", "ssh://", "github.com/"]
+        .iter()
+        .any(|start| context.starts_with(start))
+}
+
+/// `NAME=VALUE`, or `NAME` for the value of the environment; a name that has none there is not passed on, as docker
+/// does it.
+fn build_args(
+    texts: &[String],
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut values = Vec::new();
+    for text in texts {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text.as_str(), variable(text)),
+        };
+        if name.is_empty() {
+            return Err(Failure::usage(format!("--build-arg \"{text}\": expected NAME=VALUE")));
+        }
+        if let Some(value) = value {
+            values.push((name.to_owned(), value));
+        }
+    }
+    Ok(values)
+}
+
+fn labels(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut labels = BTreeMap::new();
+    for text in texts {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        if key.is_empty() {
+            return Err(Failure::usage(format!("--label \"{text}\": expected KEY=VALUE")));
+        }
+        labels.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(labels)
+}
+
+fn named_context(text: &str) -> Result<(String, NamedContext), Failure> {
+    let bad = |why: &str| Failure::usage(format!("--build-context \"{text}\": {why}"));
+    let (name, source) = text.split_once('=').ok_or_else(|| bad("expected NAME=SOURCE"))?;
+    if name.is_empty() || source.is_empty() {
+        return Err(bad("expected NAME=SOURCE"));
+    }
+    let name = context_name(name);
+    if let Some(image) = source.strip_prefix("docker-image://") {
+        let image = Reference::parse(image).map_err(|error| bad(&error.to_string()))?;
+        return Ok((name, NamedContext::Image(image)));
+    }
+    if let Some(layout) = source.strip_prefix("oci-layout://") {
+        return Ok((name, oci_layout(layout).ok_or_else(|| bad("expected oci-layout://DIR[:TAG|@DIGEST]"))?));
+    }
+    if is_remote(source) || source.starts_with("target:") || source == "-" {
+        return Err(bad(
+            "expected a directory, docker-image://REF or oci-layout://DIR; other sources are not supported yet",
+        ));
+    }
+    Ok((name, NamedContext::Directory(PathBuf::from(source))))
+}
+
+/// Names that can be image references are compared in their normal form, so that `alpine` stands for
+/// `docker.io/library/alpine:latest` too (buildx: `build.go`, `toBuildContexts`).
+fn context_name(name: &str) -> String {
+    match Reference::parse(name) {
+        Ok(reference) => reference.familiar().trim_end_matches(":latest").to_owned(),
+        Err(_) => name.to_owned(),
+    }
+}
+
+/// A tag follows a colon after the last slash, a digest an `@`.
+fn oci_layout(text: &str) -> Option<NamedContext> {
+    let (directory, selector) = match text.split_once('@') {
+        Some((directory, digest)) => (directory, Some(digest)),
+        None => {
+            let name_start = text.rfind('/').map_or(0, |slash| slash + 1);
+            match text[name_start..].find(':') {
+                Some(colon) => (&text[..name_start + colon], Some(&text[name_start + colon + 1..])),
+                None => (text, None),
+            }
+        }
+    };
+    if directory.is_empty() || selector == Some("") {
+        return None;
+    }
+    Some(NamedContext::Layout { directory: PathBuf::from(directory), selector: selector.map(str::to_owned) })
+}
+
+fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
+    let mut outputs = args.outputs.iter().map(|text| output(text)).collect::<Result<Vec<_>, _>>()?;
+    let short = |kind| Output { kind, destination: None, attributes: BTreeMap::new() };
+    if args.push && !outputs.iter().any(|output| output.kind == OutputKind::Registry) {
+        outputs.push(short(OutputKind::Registry));
+    }
+    if args.load
+        && !outputs.iter().any(|output| output.kind == OutputKind::Docker && output.destination.is_none())
+    {
+        outputs.push(short(OutputKind::Docker));
+    }
+    let named = args.tags.iter().any(|tag| !tag.is_empty())
+        || outputs.iter().any(|o| o.attributes.contains_key("name"));
+    if outputs.iter().any(|output| output.kind == OutputKind::Registry) && !named {
+        return Err(Failure::usage("a tag is needed to push: add --tag NAME"));
+    }
+    if outputs.iter().filter(|output| output.destination == Some(Destination::Stdout)).count() > 1 {
+        return Err(Failure::usage("only one --output can go to standard output"));
+    }
+    Ok(outputs)
+}

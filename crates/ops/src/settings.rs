@@ -1,0 +1,201 @@
+//! What each verb is asked to do, as plain data: arguments already parsed, the environment already read.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jettison_image::{Platform, Reference};
+
+/// What `build` is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildSettings {
+    /// Where the sources of COPY and ADD come from.
+    pub context: Context,
+    /// Where the Dockerfile comes from.
+    pub dockerfile: DockerfileSource,
+    /// The names of the result, each with a tag and without a digest.
+    pub tags: Vec<Reference>,
+    /// The stage to build, by name or number; the last one if absent.
+    pub target: Option<String>,
+    /// Values of ARGs by name, in the order given.
+    pub build_args: Vec<(String, String)>,
+    /// Named contexts, in the order given; a later one of the same name wins.
+    pub named_contexts: Vec<(String, NamedContext)>,
+    /// Labels of the result.
+    pub labels: BTreeMap<String, String>,
+    /// What the result runs on; the host's platform if absent.
+    pub platform: Option<Platform>,
+    /// Whether results of earlier builds are left unused.
+    pub no_cache: bool,
+    /// Whether registries are asked for tags that the store already has.
+    pub pull: bool,
+    /// What RUN can reach where the instruction itself says nothing.
+    pub network: Network,
+    /// Lines for `/etc/hosts` of RUN: (name, address).
+    pub extra_hosts: Vec<(String, String)>,
+    /// Receives the image ID.
+    pub iid_file: Option<PathBuf>,
+    /// Receives buildx' metadata as JSON.
+    pub metadata_file: Option<PathBuf>,
+    /// Where the result goes besides the store.
+    pub outputs: Vec<Output>,
+    /// `SOURCE_DATE_EPOCH`: seconds since 1970 for `created` and for files made during the build.
+    pub epoch: Option<i64>,
+    /// `DOCKER_HOST`, for an image that is handed to a daemon.
+    pub docker_host: Option<String>,
+}
+
+/// Where the sources of COPY and ADD come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Context {
+    /// A directory.
+    Directory(PathBuf),
+    /// Standard input: a tar archive, or a Dockerfile that has no context.
+    Stdin,
+}
+
+/// Where the Dockerfile comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerfileSource {
+    /// `Dockerfile` of the context.
+    Default,
+    /// A file; relative to the working directory, or to the context's root where that is an archive.
+    Path(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// What a named context is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// A directory.
+    Directory(PathBuf),
+    /// An image of the store or a registry: `docker-image://REF`.
+    Image(Reference),
+    /// An image of an OCI layout: `oci-layout://DIR[:TAG|@DIGEST]`.
+    Layout {
+        /// The layout's directory.
+        directory: PathBuf,
+        /// A tag, or a digest with its `sha256:`; the only image, or `latest`, if absent.
+        selector: Option<String>,
+    },
+}
+
+/// What a command can reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// A private network where that is possible, else the host's.
+    #[default]
+    Default,
+    /// The host's.
+    Host,
+    /// Loopback alone.
+    None,
+}
+
+/// One `--output`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// What is written.
+    pub kind: OutputKind,
+    /// Where to; absent for kinds that need no place.
+    pub destination: Option<Destination>,
+    /// The other `key=value` of the flag, keys in lower case.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What an output writes. The names are buildx' exporter types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputKind {
+    /// The image stays in the store; with `push=true` it also goes to its registry.
+    Image,
+    /// The image goes to the registries of its tags.
+    Registry,
+    /// An OCI layout, as a tar or (`tar=false`) a directory.
+    Oci,
+    /// An archive as `docker save` writes it; without a destination it goes to the daemon of `DOCKER_HOST`.
+    Docker,
+    /// The files of the final tree as a tar.
+    Tar,
+    /// The files of the final tree as a directory.
+    Local,
+    /// Nothing: the build only fills the cache.
+    CacheOnly,
+}
+
+/// Where an output goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A file or directory.
+    Path(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// What `run` is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSettings {
+    /// The image: a reference or an image ID, whole or its beginning.
+    pub image: String,
+    /// Replaces the image's command, if not empty.
+    pub command: Vec<String>,
+    /// Replaces the image's entrypoint; an empty text removes it.
+    pub entrypoint: Option<String>,
+    /// `NAME=value`, laid over the image's environment.
+    pub env: Vec<String>,
+    /// Directories and files of the host inside the container.
+    pub volumes: Vec<Volume>,
+    /// Replaces the image's user: `user[:group]`.
+    pub user: Option<String>,
+    /// Replaces the image's working directory.
+    pub workdir: Option<String>,
+    /// The host name; the container's short ID if absent.
+    pub hostname: Option<String>,
+    /// Lines for `/etc/hosts`: (name, address).
+    pub extra_hosts: Vec<(String, String)>,
+    /// What the container can reach.
+    pub network: Network,
+    /// Whether standard input is attached.
+    pub interactive: bool,
+    /// When the image is pulled.
+    pub pull: PullPolicy,
+    /// What it shall run on; the host's platform if absent.
+    pub platform: Option<Platform>,
+}
+
+/// One `-v SOURCE:TARGET[:ro]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// A path of the host, absolute.
+    pub source: PathBuf,
+    /// A path inside the container, absolute.
+    pub target: String,
+    /// Whether writing is refused.
+    pub read_only: bool,
+}
+
+/// When `run` pulls its image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// Before each run.
+    Always,
+    /// If the store does not have it.
+    #[default]
+    Missing,
+    /// Not at all.
+    Never,
+}
+
+/// What `prune` may remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PruneSettings {
+    /// Images without a tag; with `all` also tagged ones.
+    pub images: bool,
+    /// Results of build steps that no image uses.
+    pub cache: bool,
+    /// Whether more than the unnamed goes: every image, every record.
+    pub all: bool,
+    /// Only what was last used before this time, in seconds since 1970.
+    pub until: Option<i64>,
+    /// How many bytes of the cache may stay.
+    pub keep_storage: Option<u64>,
+}
