@@ -18,7 +18,8 @@ impl Span {
     }
 }
 
-/// A word as written: variables unexpanded, quotes and escapes still in it (continuations joined).
+/// A word as written: variables unexpanded, quotes and escapes still in it (continuations joined). Values of flags and
+/// elements of a JSON array are without their quotes, as BuildKit hands them on to expansion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     /// The text.
@@ -62,7 +63,7 @@ pub struct Instruction {
     pub keyword: Word,
     /// The text from keyword to end with continuations joined, as ONBUILD stores it and `--call` shows it.
     pub original: String,
-    /// The comment lines directly above, without `#` and one space.
+    /// The comment lines directly above, without `#` and surrounding blanks; an empty comment line starts anew.
     pub comments: Vec<String>,
     /// What it says.
     pub kind: Kind,
@@ -116,8 +117,8 @@ pub enum Kind {
     Onbuild {
         /// The nested instruction's text, here-documents included, as the config stores it.
         text: String,
-        /// The nested instruction, parsed.
-        instruction: Box<Instruction>,
+        /// The nested instruction, parsed; none where it is wrong: docker stores it unchecked, so that is a warning.
+        instruction: Option<Box<Instruction>>,
     },
 }
 
@@ -143,7 +144,10 @@ pub struct Heredoc {
     pub chomp: bool,
     /// The body with its line endings, without the delimiter's line.
     pub body: String,
-    /// Where the body stands.
+    /// The body as written: with the leading tabs that `<<-` removes. ONBUILD, history and a shell that reads the
+    /// here-document itself get this one.
+    pub raw_body: String,
+    /// Where the body stands, delimiter's line excluded.
     pub span: Span,
 }
 

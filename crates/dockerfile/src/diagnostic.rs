@@ -22,6 +22,23 @@ pub struct Diagnostic {
     pub message: String,
     /// The place.
     pub span: Span,
-    /// What to do about it, such as `did you mean "COPY"?`.
+    /// What to do about it, such as `did you mean COPY?`.
     pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// Makes an error.
+    pub(crate) fn error(code: &'static str, message: impl Into<String>, span: Span) -> Diagnostic {
+        Diagnostic { severity: Severity::Error, code, message: message.into(), span, help: None }
+    }
+
+    /// Makes a warning.
+    pub(crate) fn warning(code: &'static str, message: impl Into<String>, span: Span) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message, span) }
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn with_help(self, help: Option<String>) -> Diagnostic {
+        Diagnostic { help, ..self }
+    }
 }
