@@ -1,1 +1,27 @@
-//! Instructions to a graph of plain data: args, stages, targets, platforms, ONBUILD; no I/O.
+//! From instructions to a graph of steps, and to the config of the image they make.
+//!
+//! The plan holds only what the target needs, is plain data, and says nothing of caches, layers or disks. What the
+//! planner has to know of base images it asks through a function; it does no I/O itself.
+
+mod context;
+mod error;
+mod graph;
+mod history;
+mod instructions;
+mod mounts;
+mod ports;
+mod request;
+mod scope;
+mod stages;
+
+pub use context::context_key;
+pub use error::Error;
+pub use graph::{
+    Chmod, Copy, Graph, ImageSource, InlineFile, Label, Mount, MountKind, NetworkMode, Node, NodeId,
+    Operation, Origin, Run, Sharing, StagePlan, Workdir,
+};
+pub use request::{Base, BaseResolver, ContextKind, Request};
+pub use stages::{Stage, plan};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! The graph of steps: plain data, printable, in an order in which every step follows what it needs.
+
+use std::fmt;
+
+use jettison_dockerfile::Span;
+use jettison_image::{Config, Digest, Platform, Reference};
+
+/// The number of a node in its graph; a node's inputs have smaller numbers.
+pub type NodeId = usize;
+
+/// Everything that the target needs, and nothing else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// The stages that are built, in the order of the Dockerfile. The target is the last one by need, not by number.
+    pub stages: Vec<StagePlan>,
+    /// The number of the target in `stages`.
+    pub target: usize,
+}
+
+/// A stage that is built.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StagePlan {
+    /// Its name, or `stage-N` for the Nth of the file, counted from zero.
+    pub name: String,
+    /// The node whose tree is the stage's.
+    pub node: NodeId,
+    /// The config at the end of the stage; history is complete, diff IDs are those of the base image alone.
+    pub config: Config,
+    /// What the stage is for.
+    pub platform: Platform,
+}
+
+/// One step: it makes a tree from its inputs' trees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What it does.
+    pub operation: Operation,
+    /// The tree it changes; `None` for an empty one.
+    pub parent: Option<NodeId>,
+    /// How the user knows it.
+    pub label: Label,
+}
+
+/// How the user knows a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Such as `[builder 2/5] RUN go build`.
+    pub name: String,
+    /// Its stage, by number in the Dockerfile.
+    pub stage: usize,
+    /// Its instruction. For a trigger of the base image that is the FROM.
+    pub span: Span,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operation {
+    /// The tree of an image.
+    Image {
+        /// Which.
+        source: ImageSource,
+        /// For what.
+        platform: Platform,
+        /// The image ID, where planning had to know the config.
+        id: Option<Digest>,
+    },
+    /// A command.
+    Run(Run),
+    /// Files from somewhere else.
+    Copy(Copy),
+    /// A directory.
+    Workdir(Workdir),
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ImageSource {
+    /// A registry, or the store.
+    Reference(Reference),
+    /// A named context that holds an image, by its key.
+    Context(String),
+}
+
+/// `RUN`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The words of the command, shell included.
+    pub args: Vec<String>,
+    /// A script that is mounted read-only and executable at `args[0]`: a here-document with an interpreter line.
+    pub script: Option<InlineFile>,
+    /// `NAME=value`: what the command sees of ENV and ARG.
+    pub env: Vec<String>,
+    /// Proxy variables, which are no part of the cache key.
+    pub proxy_env: Vec<String>,
+    /// The working directory.
+    pub cwd: String,
+    /// `user[:group]` by name or number, empty for root.
+    pub user: String,
+    /// What it reaches.
+    pub network: NetworkMode,
+    /// Names and addresses for `/etc/hosts`.
+    pub extra_hosts: Vec<(String, String)>,
+    /// More mounts, in order.
+    pub mounts: Vec<Mount>,
+    /// The host name.
+    pub hostname: String,
+}
+
+/// What a command reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NetworkMode {
+    /// The builder's choice.
+    #[default]
+    Default,
+    /// The host's network.
+    Host,
+    /// Nothing.
+    None,
+}
+
+/// `RUN --mount`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mount {
+    /// Where, absolute.
+    pub target: String,
+    /// Whether writing is refused.
+    pub read_only: bool,
+    /// What.
+    pub kind: MountKind,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MountKind {
+    /// Files of the context or of another tree; writes are thrown away.
+    Bind {
+        /// Whose.
+        from: Origin,
+        /// The path there.
+        source: String,
+    },
+    /// A directory that outlives the build.
+    Cache {
+        /// Its name, namespace included.
+        id: String,
+        /// Who may use it at the same time.
+        sharing: Sharing,
+        /// What it starts with.
+        from: Option<(Origin, String)>,
+        /// The directory's mode.
+        mode: u32,
+        /// The directory's owner.
+        uid: u32,
+        /// The directory's group.
+        gid: u32,
+    },
+    /// An empty file system in memory.
+    Tmpfs {
+        /// In bytes.
+        size: Option<u64>,
+    },
+}
+
+/// Who may use a cache mount at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Everybody.
+    Shared,
+    /// One step each; another step gets another directory.
+    Private,
+    /// One step at a time.
+    Locked,
+}
+
+/// `COPY`, and `ADD` of local files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    /// Where the sources are.
+    pub from: Origin,
+    /// Paths and patterns, relative to the root of `from`, without leading slash.
+    pub sources: Vec<String>,
+    /// Files whose content stands in the Dockerfile.
+    pub files: Vec<InlineFile>,
+    /// Absolute; a trailing slash says that it is a directory.
+    pub destination: String,
+    /// `user[:group]` by name or number.
+    pub chown: Option<String>,
+    /// `--chmod`
+    pub chmod: Option<Chmod>,
+    /// Patterns of what is left out.
+    pub exclude: Vec<String>,
+    /// Whether the sources' parent directories are kept.
+    pub parents: bool,
+    /// Whether the layer is independent of its parent.
+    pub link: bool,
+    /// ADD: whether archives are extracted.
+    pub extract: bool,
+}
+
+/// Where files come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The build context.
+    Context,
+    /// A named context that holds files, by its key.
+    NamedContext(String),
+    /// The tree of another node.
+    Tree(NodeId),
+}
+
+/// A file whose content stands in the Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InlineFile {
+    /// Its name.
+    pub name: String,
+    /// Its content.
+    pub content: String,
+}
+
+/// `--chmod`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chmod {
+    /// The mode of all files and directories.
+    Octal(u32),
+    /// Changes as `chmod` takes them, such as `u=rwX,go=rX`.
+    Symbolic(String),
+}
+
+/// `WORKDIR`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workdir {
+    /// Absolute and clean.
+    pub path: String,
+    /// `user[:group]` that owns what has to be made.
+    pub user: String,
+}
+
+impl Node {
+    /// Returns all nodes whose trees this one reads, its parent first.
+    pub fn inputs(&self) -> Vec<NodeId> {
+        let tree = |origin: &Origin| match origin {
+            Origin::Tree(node) => Some(*node),
+            Origin::Context | Origin::NamedContext(_) => None,
+        };
+        let mut inputs: Vec<NodeId> = self.parent.into_iter().collect();
+        match &self.operation {
+            Operation::Image { .. } | Operation::Workdir(_) => {}
+            Operation::Copy(copy) => inputs.extend(tree(&copy.from)),
+            Operation::Run(run) => inputs.extend(run.mounts.iter().filter_map(|mount| match &mount.kind {
+                MountKind::Bind { from, .. } => tree(from),
+                MountKind::Cache { from, .. } => from.as_ref().and_then(|(origin, _)| tree(origin)),
+                MountKind::Tmpfs { .. } => None,
+            })),
+        }
+        inputs
+    }
+}
+
+impl fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageSource::Reference(reference) => write!(f, "{reference}"),
+            ImageSource::Context(name) => write!(f, "context {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Graph {
+    /// One line a node: number, what it reads, its name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (id, node) in self.nodes.iter().enumerate() {
+            let inputs: Vec<String> = node.inputs().iter().map(ToString::to_string).collect();
+            writeln!(f, "{id} <- {{{}}} {}", inputs.join(","), node.label.name)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! What the planner is asked, and what it asks in turn.
+
+use std::collections::BTreeMap;
+
+use jettison_image::{Config, Digest, Platform};
+
+use crate::graph::{ImageSource, NetworkMode};
+
+/// What to plan a Dockerfile for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The stage to build; the last one if absent.
+    pub target: Option<String>,
+    /// `--build-arg`, by name.
+    pub build_args: BTreeMap<String, String>,
+    /// `--label`, in the order given.
+    pub labels: Vec<(String, String)>,
+    /// `--platform`, if it was given.
+    pub platform: Option<Platform>,
+    /// The platform of this machine.
+    pub build_platform: Platform,
+    /// `--build-context`: what kind each is, by [`crate::context_key`] of its name.
+    pub contexts: BTreeMap<String, ContextKind>,
+    /// `--network`: what RUN steps reach unless they say otherwise.
+    pub network: NetworkMode,
+    /// `--add-host`: name and address.
+    pub extra_hosts: Vec<(String, String)>,
+}
+
+/// What a named context holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContextKind {
+    /// Files.
+    Directory,
+    /// An image.
+    Image,
+}
+
+/// A base image as the planner sees it.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// The digest of its config: the image ID.
+    pub id: Digest,
+    /// Its config.
+    pub config: Config,
+}
+
+/// Looks a base image up. It is asked only for images that the target needs.
+pub type BaseResolver<'a> =
+    dyn FnMut(&ImageSource, &Platform) -> Result<Base, Box<dyn std::error::Error + Send + Sync>> + 'a;
