@@ -95,7 +95,7 @@ impl Download<'_> {
     ) -> Result<(), Error> {
         let _slot = session.slot(endpoint).await;
         self.restarts = 0;
-        // Bytes that were there before this endpoint's may be the wrong ones; so may those of a cut attempt.
+        // Bytes that did not come in one piece from here may be the wrong ones: then a fresh start is worth it.
         let mut pieced = self.at > 0;
         let mut backoff = Backoff::new(last);
         loop {
@@ -105,7 +105,7 @@ impl Download<'_> {
             let Err(error) = result else { return Ok(()) };
             if matches!(error, Error::DigestMismatch { .. } | Error::SizeMismatch { .. }) {
                 self.restart()?;
-                if !pieced {
+                if !pieced || self.restarts > MAX_RESTARTS {
                     return Err(error);
                 }
                 pieced = false;
@@ -117,6 +117,7 @@ impl Download<'_> {
             if self.restarts > MAX_RESTARTS {
                 return Err(error);
             }
+            pieced = self.at > 0;
             backoff.pause(error).await?;
         }
     }

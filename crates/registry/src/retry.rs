@@ -11,6 +11,8 @@ use crate::error::Retry;
 const ATTEMPTS: u32 = 6;
 /// Attempts at a mirror, behind which there is another endpoint.
 const MIRROR_ATTEMPTS: u32 = 2;
+/// Attempts where there is nobody to talk to: a name that is mistyped should not take long to say so.
+const CONNECT_ATTEMPTS: u32 = 3;
 /// The first pause; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause of our own choice.
@@ -36,7 +38,9 @@ impl Backoff {
     /// Waits before the next attempt, or returns `error` if there should be none.
     pub(crate) async fn pause(&mut self, error: Error) -> Result<(), Error> {
         self.left = self.left.saturating_sub(1);
-        if self.left == 0 || !self.last && error.is_connect() {
+        let used = self.attempts - self.left;
+        let hopeless = error.is_connect() && (!self.last || used >= CONNECT_ATTEMPTS);
+        if self.left == 0 || hopeless {
             return Err(error);
         }
         let pause = match error.retry() {

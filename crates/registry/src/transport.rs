@@ -197,7 +197,8 @@ fn explain(failure: hyper_util::client::legacy::Error, host: &str) -> Error {
     let host = host.to_owned();
     if let Some(tls) = find_tls(&failure) {
         let mut why = tls.to_string();
-        if matches!(tls, rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) {
+        use rustls::CertificateError::{BadSignature, UnknownIssuer};
+        if matches!(tls, rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature)) {
             why = format!("{why}; put the CA that signed its certificate into certs.d/{host}/ca.crt");
         }
         return Error::Tls { host, why };

@@ -1,0 +1,10 @@
+//! The client against Debian's `docker-registry`, and against one whose answers a proxy spoils.
+
+mod auth;
+mod faults;
+mod login;
+mod mirrors;
+mod proxies;
+mod push;
+mod support;
+mod tls;
