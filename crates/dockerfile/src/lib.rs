@@ -1,6 +1,7 @@
 //! The Dockerfile language: parser, words, ignore patterns, wildcards, spans and diagnostics. Pure: text in, data out; it
 //! knows neither files nor images. The rules are BuildKit's (`frontend/dockerfile`), the quirks included.
 
+mod arguments;
 mod ast;
 mod csv;
 mod diagnostic;

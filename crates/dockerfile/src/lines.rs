@@ -70,14 +70,6 @@ pub(crate) struct Joined {
 }
 
 impl Joined {
-    /// Makes a line of one piece that stands in the file as it is.
-    #[cfg(test)]
-    pub(crate) fn whole(text: &str) -> Joined {
-        let mut joined = Joined::default();
-        joined.push(text, 0);
-        joined
-    }
-
     /// Appends a piece that begins at `source` in the file.
     pub(crate) fn push(&mut self, piece: &str, source: usize) {
         self.pieces.push((self.text.len(), source));

@@ -50,7 +50,8 @@ pub(crate) fn quoted_words(text: &str, range: Range<usize>, escape: char) -> Vec
             None if c == '\'' || c == '"' => quote = Some(c),
             Some(open) if c == open => quote = None,
             _ if c == escape && quote != Some('\'') => {
-                if chars.next().is_none() {
+                let escaped = chars.next();
+                if escaped.is_none() {
                     words.extend(start.take().filter(|start| *start < at).map(|start| start..at));
                     return words;
                 }

@@ -143,6 +143,8 @@ fn kind(text: &str) -> Option<Kind> {
             c => tokens.push(Token::Char(c)),
         }
     }
+    // Two in a row mean the same as one, and a long row of them would take quadratic time.
+    tokens.dedup_by(|a, b| a == b && *a == Token::Directories);
     Some(match detected {
         Detected::Exact => Kind::Exact(text.as_bytes().to_vec()),
         Detected::Prefix => Kind::Prefix(text.as_bytes()[..text.len() - 2].to_vec()),

@@ -73,23 +73,20 @@ impl Pattern {
         while at <= value.len() {
             let matched = starts[at].then(|| self.longest_from(value, at)).flatten();
             // As in Go's regexp, an empty match directly after a match is none.
-            match matched.filter(|end| *end > at || last_end != Some(at)) {
-                Some(end) => {
-                    result.push_str(replacement);
-                    if result.len() > super::MAX_EXPANSION {
-                        return Err(Reason::TooLarge("the expanded text is larger than 16 MiB"));
-                    }
-                    last_end = Some(end);
-                    if !all {
-                        result.push_str(&value[end..]);
-                        return Ok(result);
-                    }
-                    if end > at {
-                        at = end;
-                        continue;
-                    }
+            if let Some(end) = matched.filter(|end| *end > at || last_end != Some(at)) {
+                result.push_str(replacement);
+                if result.len() > super::MAX_EXPANSION {
+                    return Err(Reason::TooLarge("the expanded text is larger than 16 MiB"));
                 }
-                None => {}
+                if !all {
+                    result.push_str(&value[end..]);
+                    return Ok(result);
+                }
+                last_end = Some(end);
+                if end > at {
+                    at = end;
+                    continue;
+                }
             }
             let Some(c) = value[at..].chars().next() else { break };
             result.push(c);
