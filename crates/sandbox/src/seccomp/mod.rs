@@ -1,0 +1,218 @@
+//! The filter on system calls: Docker's default profile, compiled to BPF (seccomp(2), Documentation/userspace-api/
+//! seccomp_filter.rst).
+//!
+//! A binary of a foreign architecture that this kernel runs (32-bit ones) has the same profile by its own numbers.
+
+use libc::sock_filter;
+
+/// One line a call; see the file's own head.
+const TABLE: &str = include_str!("syscalls.txt");
+
+/// The highest number the table knows of; what is newer gets ENOSYS, so that programs fall back to older calls.
+const NEWEST: u32 = 469;
+
+/// An architecture as the kernel names it to filters: `AUDIT_ARCH_*` of linux/audit.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Arch {
+    audit: u32,
+    /// Its column in the table, after the name.
+    column: usize,
+}
+
+const X86_64: Arch = Arch { audit: 0xC000_003E, column: 0 };
+const I386: Arch = Arch { audit: 0x4000_0003, column: 1 };
+const AARCH64: Arch = Arch { audit: 0xC000_00B7, column: 2 };
+const ARM: Arch = Arch { audit: 0x4000_0028, column: 3 };
+const KNOWN: [Arch; 4] = [X86_64, I386, AARCH64, ARM];
+
+/// The architectures whose programs this kernel may run.
+const NATIVE: [Arch; 2] = if cfg!(target_arch = "aarch64") { [AARCH64, ARM] } else { [X86_64, I386] };
+
+/// Set in the numbers of x32, which are otherwise those of x86_64, but for 512 to 547.
+const X32_BIT: u32 = 0x4000_0000;
+/// The numbers of x32 alone: kexec_load and move_pages are the two that the profile refuses.
+const X32_RANGES: [(u32, u32); 3] = [(512, 527), (529, 532), (534, 547)];
+
+/// `CLONE_NEW*`: namespaces are not a command's to make.
+const CLONE_NAMESPACES: u32 = 0x7E02_0000;
+const AF_VSOCK: u32 = 40;
+/// Linux, Linux with 32-bit addresses, and both with UNAME26; and "tell, do not change".
+const PERSONALITIES: [u32; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xFFFF_FFFF];
+/// ioctls by which a command could type into the terminal it shares with its caller.
+const TYPING: [u32; 2] = [0x5412, 0x541C];
+
+/// The calls that name users or groups: handed over to be recorded where not all ids exist.
+pub(crate) const OF_IDS: [&str; 25] = [
+    "chown",
+    "chown32",
+    "fchown",
+    "fchown32",
+    "fchownat",
+    "lchown",
+    "lchown32",
+    "setfsgid",
+    "setfsgid32",
+    "setfsuid",
+    "setfsuid32",
+    "setgid",
+    "setgid32",
+    "setgroups",
+    "setgroups32",
+    "setregid",
+    "setregid32",
+    "setresgid",
+    "setresgid32",
+    "setresuid",
+    "setresuid32",
+    "setreuid",
+    "setreuid32",
+    "setuid",
+    "setuid32",
+];
+
+/// What a filter is to do besides Docker's profile.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// Hand over the calls that name users or groups.
+    pub(crate) announce_ids: bool,
+    /// The command has its caller's terminal.
+    pub(crate) terminal: bool,
+}
+
+/// The program to load.
+pub(crate) fn filter(options: Options) -> Vec<sock_filter> {
+    let mut program = Vec::new();
+    for arch in NATIVE {
+        let section = section(arch, options);
+        program.push(load(ARCH));
+        program.push(jump(libc::BPF_JEQ, arch.audit, 1, 0));
+        // Unconditional jumps alone reach further than 255.
+        program.push(instruction(libc::BPF_JMP | libc::BPF_JA, section.len() as u32, 0, 0));
+        program.extend(section);
+    }
+    program.push(ret(refuse(libc::EPERM)));
+    program
+}
+
+/// The name of a call by its number, if the table has it.
+pub(crate) fn name(audit: u32, number: u32) -> Option<&'static str> {
+    let arch = KNOWN.iter().find(|arch| arch.audit == audit)?;
+    let number = if *arch == X86_64 { number & !X32_BIT } else { number };
+    rows(*arch).find(|row| row.1 == number).map(|row| row.0)
+}
+
+/// Whether ids in the call `name` of a 32-bit architecture have 16 bits: those older than the ones ending in `32`.
+pub(crate) fn has_short_ids(audit: u32, name: &str) -> bool {
+    [I386.audit, ARM.audit].contains(&audit) && !name.ends_with("32") && name != "fchownat"
+}
+
+/// Names and numbers of an architecture.
+fn rows(arch: Arch) -> impl Iterator<Item = (&'static str, u32)> {
+    let lines = TABLE.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(move |line| {
+        let mut words = line.split_whitespace();
+        let name = words.next()?;
+        Some((name, words.nth(arch.column)?.parse().ok()?))
+    })
+}
+
+/// Decides about the calls of one architecture; every path returns.
+fn section(arch: Arch, options: Options) -> Vec<sock_filter> {
+    let mut program = vec![load(NUMBER)];
+    let mut allowed = Vec::new();
+    if arch == X86_64 {
+        program.push(instruction(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, !X32_BIT, 0, 0));
+        allowed.extend(X32_RANGES);
+    }
+    for (name, number) in rows(arch) {
+        match special(name, options) {
+            None => allowed.push((number, number)),
+            Some(rule) => {
+                program.push(jump(libc::BPF_JEQ, number, 0, rule.len() as u8));
+                program.extend(rule);
+            }
+        }
+    }
+    for (first, last) in joined(allowed) {
+        // Above the range: look further. Within: allow. Below: look further too, in vain.
+        program.push(jump(libc::BPF_JGT, last, 2, 0));
+        program.push(jump(libc::BPF_JGE, first, 0, 1));
+        program.push(ret(libc::SECCOMP_RET_ALLOW));
+    }
+    program.push(jump(libc::BPF_JGT, NEWEST, 0, 1));
+    program.push(ret(refuse(libc::ENOSYS)));
+    program.push(ret(refuse(libc::EPERM)));
+    program
+}
+
+/// The rule of a call that is not simply allowed. Arguments are compared by their lower half: all are of type int, or
+/// have no meaning above it.
+fn special(name: &str, options: Options) -> Option<Vec<sock_filter>> {
+    let (allow, refused) = (ret(libc::SECCOMP_RET_ALLOW), ret(refuse(libc::EPERM)));
+    match name {
+        "clone" => {
+            Some(vec![load(argument(0)), jump(libc::BPF_JSET, CLONE_NAMESPACES, 1, 0), allow, refused])
+        }
+        // Its flags are in memory, out of a filter's reach; programs fall back to clone.
+        "clone3" => Some(vec![ret(refuse(libc::ENOSYS))]),
+        "socket" => Some(vec![load(argument(0)), jump(libc::BPF_JEQ, AF_VSOCK, 1, 0), allow, refused]),
+        "personality" => Some(if_one_of(argument(0), &PERSONALITIES, allow, refused)),
+        "ioctl" if options.terminal => Some(if_one_of(argument(1), &TYPING, refused, allow)),
+        _ if options.announce_ids && OF_IDS.contains(&name) => Some(vec![ret(libc::SECCOMP_RET_USER_NOTIF)]),
+        _ => None,
+    }
+}
+
+fn if_one_of(place: u32, values: &[u32], yes: sock_filter, no: sock_filter) -> Vec<sock_filter> {
+    let mut program = vec![load(place)];
+    for &value in values {
+        program.extend([jump(libc::BPF_JEQ, value, 0, 1), yes]);
+    }
+    program.push(no);
+    program
+}
+
+/// Sorts ranges and joins those that adjoin.
+fn joined(mut ranges: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
+    ranges.sort_unstable();
+    let mut result: Vec<(u32, u32)> = Vec::new();
+    for (first, last) in ranges {
+        match result.last_mut() {
+            Some(previous) if first <= previous.1.saturating_add(1) => previous.1 = previous.1.max(last),
+            _ => result.push((first, last)),
+        }
+    }
+    result
+}
+
+/// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+
+/// The offset of the lower half of an argument; the architectures of the table are little-endian.
+fn argument(index: u32) -> u32 {
+    16 + 8 * index
+}
+
+fn refuse(errno: i32) -> u32 {
+    libc::SECCOMP_RET_ERRNO | errno as u32
+}
+
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code: code as u16, jt, jf, k }
+}
+
+fn load(offset: u32) -> sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
+}
+
+fn jump(test: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    instruction(libc::BPF_JMP | test | libc::BPF_K, k, jt, jf)
+}
+
+fn ret(value: u32) -> sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, value, 0, 0)
+}
+
+#[cfg(test)]
+mod tests;

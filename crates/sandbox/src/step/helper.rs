@@ -1,0 +1,177 @@
+//! The helper: the builder's own binary, started again. It outlives the step, cleans up after it and reports.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, WaitOptions};
+
+use super::command::Streams;
+use super::first::{self, Job};
+use super::network;
+use super::refused::Recorder;
+use super::stubs::{self, StubLayer};
+use super::wire::{Channel, Notice, Reply, Request, Stub, retry};
+use super::{Outcome, SANDBOX_ARGUMENT, chroot};
+use crate::error::{Fault, OrFault};
+use crate::identity::Mode;
+use crate::sys::{self, Fork};
+
+/// Must be the first thing that `main` does: a process that [`super::spawn`] started does its work here and ends.
+/// In any other process it returns at once.
+pub fn intercept() {
+    let mut args = std::env::args_os();
+    if args.nth(1).is_some_and(|argument| argument == SANDBOX_ARGUMENT) {
+        serve()
+    }
+}
+
+fn serve() -> ! {
+    // The builder ends us by closing the socket; what is typed at the terminal is not for us.
+    sys::ignore_signals(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGPIPE]);
+    let Ok((control, request, streams)) = start_up() else { sys::exit_now(1) };
+    let reply = match step(&request, &streams, &control) {
+        Ok(outcome) => Reply::Done(outcome),
+        Err(fault) => Reply::Failed(fault),
+    };
+    let _ = control.send(&reply, &[]);
+    sys::exit_now(0)
+}
+
+/// Reads the request from the socket that is our standard input.
+fn start_up() -> io::Result<(Channel, Request, Streams)> {
+    let copy =
+        |fd: std::os::fd::BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(io::Error::from);
+    // SAFETY: the standard streams stay open while they are copied.
+    let (control, stdout, stderr) = unsafe {
+        (copy(rustix::stdio::stdin())?, copy(rustix::stdio::stdout())?, copy(rustix::stdio::stderr())?)
+    };
+    let null = rustix::fs::open(
+        "/dev/null",
+        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    for at in 0..=2 {
+        sys::dup_to(null.as_fd(), at)?;
+    }
+    let control = Channel::from_fd(control);
+    let (_, fds) = control.receive_bytes(&mut [0; 8])?;
+    let mut fds = fds.into_iter();
+    let request = fds.next().ok_or_else(|| io::Error::other("no request"))?;
+    let stdin = fds.next().unwrap_or(null);
+    Ok((control, Request::from_file(request)?, Streams { stdin, stdout, stderr }))
+}
+
+fn step(request: &Request, streams: &Streams, control: &Channel) -> Result<Outcome, Fault> {
+    if request.identity.mode == Mode::Chroot {
+        return chroot::step(request, streams, control);
+    }
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let stub_layer = StubLayer::make(&request.spec)?;
+    let network = network::prepare(&request.spec, &request.identity);
+    let what = || "start the first process".to_owned();
+    let (ours, theirs) = Channel::pair().or_fault(what)?;
+    // SAFETY: the helper has one thread.
+    let first = match unsafe { sys::fork(libc::CLONE_NEWPID) }.or_fault(what)? {
+        Fork::Parent(first) => first,
+        Fork::Child => {
+            // Else nobody would see that the helper's end is closed.
+            drop(ours);
+            let stubs = stub_layer.as_ref().map(StubLayer::path);
+            first::run(&Job { request, network: &network, stubs, streams, channel: &theirs })
+        }
+    };
+    drop(theirs);
+    let null =
+        rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()).or_fault(what)?;
+    streams.let_go(&null).or_fault(what)?;
+    let mut watch = Watch::new(request, first);
+    watch.notes = network.notes();
+    let result = ours.send_bytes(b"g", &[]).or_fault(what).and_then(|()| watch.until_end(control, &ours));
+    sys::kill(first, libc::SIGKILL);
+    let status = retry(|| rustix::process::waitpid(Some(first), WaitOptions::empty())).or_fault(what)?;
+    for (stub, parent) in watch.stubs.iter().rev() {
+        stubs::remove(stub, parent);
+    }
+    result?;
+    watch.outcome(status.and_then(|(_, status)| status.terminating_signal()))
+}
+
+/// What the helper learns while the step runs.
+pub(super) struct Watch {
+    first: Pid,
+    code: Option<i32>,
+    fault: Option<Fault>,
+    notes: Vec<String>,
+    stubs: Vec<(Stub, OwnedFd)>,
+    recorder: Recorder,
+}
+
+impl Watch {
+    pub(super) fn new(request: &Request, first: Pid) -> Self {
+        Watch {
+            first,
+            code: None,
+            fault: None,
+            notes: Vec::new(),
+            stubs: Vec::new(),
+            recorder: Recorder::new(request.identity.clone()),
+        }
+    }
+
+    /// Serves the builder, the first process and the seccomp listener until the step is over or is to be over.
+    pub(super) fn until_end(&mut self, control: &Channel, notices: &Channel) -> Result<(), Fault> {
+        let what = || "wait for the command".to_owned();
+        let mut listener: Option<OwnedFd> = None;
+        loop {
+            let mut fds = vec![PollFd::new(control, PollFlags::IN), PollFd::new(notices, PollFlags::IN)];
+            fds.extend(listener.as_ref().map(|listener| PollFd::new(listener, PollFlags::IN)));
+            retry(|| rustix::event::poll(&mut fds, None)).or_fault(what)?;
+            let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+            let ready = |index: usize| ready.get(index).copied().unwrap_or(PollFlags::empty());
+            if let Some(current) = &listener
+                && !ready(2).is_empty()
+                && !self.recorder.serve(current.as_fd(), ready(2))
+            {
+                listener = None;
+            }
+            if !ready(1).is_empty() {
+                match notices.receive::<Notice>().or_fault(what)? {
+                    None => return Ok(()),
+                    Some((notice, fds)) => listener = self.take(notice, fds).or(listener),
+                }
+            }
+            if !ready(0).is_empty() {
+                let mut order = [0; 1];
+                match control.receive_bytes(&mut order).or_fault(what)? {
+                    // The builder wants the command dead, or is dead itself.
+                    (0, _) => return Ok(()),
+                    _ => sys::kill(self.first, i32::from(order[0])),
+                }
+            }
+        }
+    }
+
+    /// Notes what the first process says; gives the seccomp listener if that is what came.
+    fn take(&mut self, notice: Notice, fds: Vec<OwnedFd>) -> Option<OwnedFd> {
+        let fd = fds.into_iter().next();
+        match notice {
+            Notice::Stub(stub) => self.stubs.extend(fd.map(|parent| (stub, parent))),
+            Notice::Note(note) => self.notes.push(note),
+            Notice::Failed(fault) => self.fault = self.fault.take().or(Some(fault)),
+            Notice::Ended(code) => self.code = Some(code),
+            Notice::Listener => return fd,
+        }
+        None
+    }
+
+    /// The answer. `signal` is what ended the first process, if it did not end by itself.
+    pub(super) fn outcome(self, signal: Option<i32>) -> Result<Outcome, Fault> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let code = self.code.unwrap_or(128 + signal.unwrap_or(libc::SIGKILL));
+        Ok(Outcome { code, refused: self.recorder.refused, notes: self.notes })
+    }
+}

@@ -1,0 +1,172 @@
+//! The builder's side of a step.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use super::wire::{Channel, Reply, Request};
+use super::{Outcome, SANDBOX_ARGUMENT};
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::spec::{MountSource, Network, Root, Spec};
+
+/// Where a command's standard streams go.
+#[derive(Debug)]
+pub struct Stdio3 {
+    /// Standard input; used only if [`Spec::interactive`], else it is /dev/null.
+    pub stdin: Option<OwnedFd>,
+    /// Standard output.
+    pub stdout: OwnedFd,
+    /// Standard error.
+    pub stderr: OwnedFd,
+}
+
+impl Stdio3 {
+    /// No input, and a pipe for each output: the streams, and the ends to read standard output and error from.
+    ///
+    /// # Errors
+    ///
+    /// Too many open files.
+    pub fn pipes() -> io::Result<(Stdio3, io::PipeReader, io::PipeReader)> {
+        let (out, stdout) = io::pipe()?;
+        let (err, stderr) = io::pipe()?;
+        Ok((Stdio3 { stdin: None, stdout: stdout.into(), stderr: stderr.into() }, out, err))
+    }
+
+    /// The streams of this process itself.
+    ///
+    /// # Errors
+    ///
+    /// Too many open files, or one of them is closed.
+    pub fn inherit() -> io::Result<Stdio3> {
+        Ok(Stdio3 {
+            stdin: Some(io::stdin().as_fd().try_clone_to_owned()?),
+            stdout: io::stdout().as_fd().try_clone_to_owned()?,
+            stderr: io::stderr().as_fd().try_clone_to_owned()?,
+        })
+    }
+}
+
+/// A command that was started. Dropping it kills the command.
+#[derive(Debug)]
+pub struct Running {
+    helper: Child,
+    control: Arc<Channel>,
+}
+
+/// Ends a command, from any thread. Without effect once the command has ended.
+#[derive(Debug, Clone)]
+pub struct Killer(Arc<Channel>);
+
+impl Killer {
+    /// Kills the command and all it started.
+    pub fn kill(&self) {
+        // The helper takes the end of our half for the order to kill, which is also what our own death looks like.
+        let _ = rustix::net::shutdown(self.0.as_fd(), rustix::net::Shutdown::Write);
+    }
+
+    /// Sends a signal to the command alone.
+    pub fn signal(&self, number: u8) {
+        let _ = self.0.send_bytes(&[number], &[]);
+    }
+}
+
+/// Starts the command of `spec` as `identity` allows, and returns at once.
+///
+/// Needs a `main` that calls [`super::intercept`] first. May be called from any thread.
+///
+/// # Errors
+///
+/// Before anything runs: [`Error::UnmappedUser`] and [`Error::UnmappedGroup`] for a user that does not exist here,
+/// [`Error::Unsupported`] for what the mode cannot do, [`Error::Helper`] if no process could be made. What goes wrong
+/// later is told by [`Running::wait`].
+pub fn spawn(identity: &Identity, spec: &Spec, stdio: Stdio3) -> Result<Running, Error> {
+    check(identity, spec)?;
+    let (ours, theirs) = Channel::pair().map_err(Error::Helper)?;
+    // The helper's control socket is its standard input, so that nothing needs to be done between fork and exec.
+    let helper = Command::new("/proc/self/exe")
+        .arg(SANDBOX_ARGUMENT)
+        .env_clear()
+        .stdin(Stdio::from(theirs.into_fd()))
+        .stdout(Stdio::from(stdio.stdout))
+        .stderr(Stdio::from(stdio.stderr))
+        .spawn()
+        .map_err(Error::Helper)?;
+    let running = Running { helper, control: Arc::new(ours) };
+    let request = Request { spec: spec.clone(), identity: identity.clone() };
+    let file = request.to_file().map_err(Error::Helper)?;
+    let mut fds = vec![file.as_fd()];
+    if spec.interactive {
+        fds.extend(stdio.stdin.as_ref().map(AsFd::as_fd));
+    }
+    running.control.send_bytes(b"run", &fds).map_err(Error::Helper)?;
+    Ok(running)
+}
+
+/// Refuses what can be known to fail.
+fn check(identity: &Identity, spec: &Spec) -> Result<(), Error> {
+    let mode = identity.mode;
+    if !identity.maps_uid(spec.user.uid) {
+        return Err(Error::UnmappedUser { uid: spec.user.uid, mode, remedy: identity.remedy() });
+    }
+    if !identity.maps_gid(spec.user.gid) {
+        return Err(Error::UnmappedGroup { gid: spec.user.gid, mode, remedy: identity.remedy() });
+    }
+    if identity.setgroups
+        && let Some(&gid) = spec.user.groups.iter().find(|&&gid| !identity.maps_gid(gid))
+    {
+        return Err(Error::UnmappedGroup { gid, mode, remedy: identity.remedy() });
+    }
+    if mode.overlay() {
+        return Ok(());
+    }
+    let unsupported = |what: &str| Err(Error::Unsupported { what: what.to_owned(), mode });
+    if matches!(spec.root, Root::Overlay { .. }) {
+        return unsupported("an overlay as root file system");
+    }
+    if spec.network == Network::None {
+        return unsupported("a command without network");
+    }
+    match spec.mounts.first().map(|mount| &mount.source) {
+        None => Ok(()),
+        Some(MountSource::Bind(_)) => unsupported("a bind mount"),
+        Some(MountSource::Overlay { .. }) => unsupported("a mount of another tree"),
+        Some(MountSource::Tmpfs { .. }) => unsupported("a tmpfs mount"),
+    }
+}
+
+impl Running {
+    /// The helper's process number.
+    pub fn pid(&self) -> u32 {
+        self.helper.id()
+    }
+
+    /// A handle by which other threads can end the command.
+    pub fn killer(&self) -> Killer {
+        Killer(Arc::clone(&self.control))
+    }
+
+    /// Waits until the command and all that it started have ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setup`] says what around the command could not be made; [`Error::Lost`] that the helper was killed.
+    pub fn wait(mut self) -> Result<Outcome, Error> {
+        let reply = self.control.receive::<Reply>();
+        let status = self.helper.wait().map_err(Error::Helper)?;
+        match reply {
+            Ok(Some((Reply::Done(outcome), _))) => Ok(outcome),
+            Ok(Some((Reply::Failed(fault), _))) => Err(fault.into()),
+            Ok(None) => Err(Error::Lost(status.to_string())),
+            Err(error) => Err(Error::Helper(error)),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.killer().kill();
+        let _ = self.helper.wait();
+    }
+}

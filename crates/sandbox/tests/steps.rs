@@ -1,0 +1,3 @@
+fn main() {
+    jettison_sandbox::intercept();
+}
