@@ -229,7 +229,8 @@ impl Parser<'_> {
         for (word, written) in words {
             let found =
                 joined.text[search..].find(&written).map(|at| search + at..search + at + written.len());
-            search = found.as_ref().map_or(search, |range| range.end);
+            // A word that the lexer has not kept to the letter ends the search, which else could take quadratic time.
+            search = found.as_ref().map_or(joined.text.len(), |range| range.end);
             let place = found.map_or(node.span, |range| joined.span(range));
             let Some((body, end)) = self.heredoc_body(&word.name, word.chomp)? else {
                 let help = format!("the here-document ends with a line that is {:?}", word.name);

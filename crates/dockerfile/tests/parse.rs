@@ -4,7 +4,7 @@ use jettison_dockerfile::{Command, Instruction, Kind, LineIndex, Severity, parse
 
 fn instructions(text: &str) -> Vec<Instruction> {
     let parsed = parse(text.as_bytes());
-    assert!(!parsed.has_errors(), "{text}: {:?}", parsed.diagnostics);
+    assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
     parsed.dockerfile.instructions
 }
 
@@ -173,6 +173,16 @@ fn long_files_take_linear_time() {
     assert_eq!(instructions(&pairs).len(), 2);
     let nested = "FROM x\nONBUILD ".to_owned() + &format!("{}\\\n", "ONBUILD ".repeat(8_000)).repeat(100);
     assert_eq!(errors(&nested).len(), 1);
+}
+
+#[test]
+fn many_heredocs_take_bounded_time_and_memory() {
+    let words = format!("{}\\\n", "<<A ".repeat(10_000)).repeat(2);
+    let text = format!("FROM x\nCOPY {words} /x\n{}{}\nA\n", "A\n".repeat(19_999), "b".repeat(60_000));
+    assert_eq!(errors(&text).len(), 1, "each source would hold the last body");
+    let odd = format!("{}\\\n", "<<${x//a/b} ".repeat(5_000)).repeat(4);
+    let text = format!("FROM x\nRUN {odd} x\n{}", "${x/a/b}\n".repeat(20_000));
+    assert_eq!(instructions(&text).len(), 2);
 }
 
 #[test]

@@ -116,6 +116,12 @@ fn heredocs_are_sources_with_a_body() {
     );
     assert_eq!((y.name.as_str(), y.body.as_str(), y.expand), ("Y", "c\n", false));
     assert_eq!(&text[x.span.range()], "\t$b\n");
+    let Kind::Copy(copy) = kind("COPY <<A <<A [\"<<A\"]\n1\nA\n2\nA\n") else { panic!() };
+    let bodies = copy.transfer.sources.iter().map(|source| match source {
+        Source::Heredoc(heredoc) => heredoc.body.as_str(),
+        Source::Path(word) => panic!("{word:?}"),
+    });
+    assert_eq!(bodies.collect::<Vec<_>>(), ["2\n", "2\n"], "the last of one name, as in BuildKit");
     let Kind::Run(run) = kind("RUN python3 <<EOF && ls\nprint(1)\nEOF") else { panic!() };
     assert_eq!(run.command, Command::Shell("python3 <<EOF && ls".to_owned()));
     assert_eq!(run.heredocs[0].body, "print(1)\n");

@@ -1,7 +1,11 @@
 //! COPY and ADD.
 
+use std::collections::HashMap;
+
 use super::{Error, error, flags::Flags, flags::Takes};
-use crate::{Add, Copy, Heredoc, HeredocWord, Kind, Source, Transfer, Word, keyword::Keyword, nodes::Node};
+use crate::{
+    Add, Copy, Heredoc, HeredocWord, Kind, MAX_BYTES, Source, Transfer, Word, keyword::Keyword, nodes::Node,
+};
 
 /// COPY.
 pub(super) fn copy(node: &Node) -> Result<Kind, Error> {
@@ -73,7 +77,7 @@ fn transfer(
         return Err(error("heredoc-destination", message, destination.span));
     }
     Ok(Transfer {
-        sources: sources.iter().map(|word| source(node, word)).collect(),
+        sources: self::sources(node, sources)?,
         destination: destination.clone(),
         chown: flags.text("chown"),
         chmod: flags.text("chmod"),
@@ -86,25 +90,38 @@ fn heredoc_word(word: &Word) -> Option<HeredocWord> {
     HeredocWord::parse(&word.text).ok().flatten()
 }
 
-/// Finds the body of a source that is a here-document. Of several with one name the last body counts, and one without
-/// body (in the JSON form) is an empty file: both as in BuildKit.
-fn source(node: &Node, word: &Word) -> Source {
-    let Some(heredoc) = heredoc_word(word) else { return Source::Path(word.clone()) };
-    let found = node.heredocs.iter().rfind(|candidate| candidate.name == heredoc.name);
-    let (body, raw_body, span) = match found {
-        Some(found) if heredoc.chomp => {
-            (crate::chomp_heredoc(&found.raw_body), found.raw_body.clone(), found.span)
+/// Finds the bodies of the sources that are here-documents. Of several with one name the last body counts for each, and
+/// one without body (in the JSON form) is an empty file: both as in BuildKit.
+fn sources(node: &Node, words: &[Word]) -> Result<Vec<Source>, Error> {
+    let bodies: HashMap<&str, &Heredoc> =
+        node.heredocs.iter().map(|heredoc| (heredoc.name.as_str(), heredoc)).collect();
+    let mut total = 0;
+    let mut sources = Vec::with_capacity(words.len());
+    for word in words {
+        let Some(heredoc) = heredoc_word(word) else {
+            sources.push(Source::Path(word.clone()));
+            continue;
+        };
+        let body = bodies.get(heredoc.name.as_str());
+        total += body.map_or(0, |body| body.raw_body.len());
+        if total > MAX_BYTES {
+            let message = format!("the here-documents are larger than {MAX_BYTES} bytes");
+            return Err(error("too-large", message, word.span));
         }
-        Some(found) => (found.raw_body.clone(), found.raw_body.clone(), found.span),
-        None => (String::new(), String::new(), word.span),
-    };
-    Source::Heredoc(Heredoc {
+        sources.push(Source::Heredoc(with_body(heredoc, body.copied(), word)));
+    }
+    Ok(sources)
+}
+
+fn with_body(heredoc: HeredocWord, found: Option<&Heredoc>, word: &Word) -> Heredoc {
+    let raw_body = found.map_or(String::new(), |found| found.raw_body.clone());
+    Heredoc {
         name: heredoc.name,
         file_descriptor: heredoc.file_descriptor,
         expand: heredoc.expand,
         chomp: heredoc.chomp,
-        body,
+        body: if heredoc.chomp { crate::chomp_heredoc(&raw_body) } else { raw_body.clone() },
         raw_body,
-        span,
-    })
+        span: found.map_or(word.span, |found| found.span),
+    }
 }
