@@ -248,6 +248,10 @@ async fn fetch(
     let realm: Uri = key.realm.parse().map_err(|_| broken("its token realm is not a URL"))?;
     let host =
         realm.authority().map(ToString::to_string).ok_or_else(|| broken("its token realm is not a URL"))?;
+    // A registry on this machine needs no certificate; a token server elsewhere does, if nobody said otherwise.
+    let elsewhere = (trust.insecure && !endpoint.insecure && host != endpoint.host())
+        .then(|| transport.trust(&host, false));
+    let trust = elsewhere.as_ref().unwrap_or(trust);
     let plain_is_fine = trust.insecure || credential.is_none() || is_loopback(&host);
     match realm.scheme_str() {
         Some("https") => {}

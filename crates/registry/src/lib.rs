@@ -12,6 +12,7 @@ mod body;
 mod cancel;
 mod challenge;
 mod client;
+mod connector;
 pub mod credentials;
 mod download;
 mod endpoint;

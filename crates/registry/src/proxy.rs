@@ -1,30 +1,18 @@
-//! Which proxy leads to a host, and the connector that goes through it.
+//! Which proxy leads to a host.
 
-use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hyper::Uri;
 use hyper::http::HeaderValue;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tower_service::Service;
 
-use crate::error::BoxError;
+use crate::Error;
 use crate::settings::ProxySettings;
 use crate::url::percent_decode;
-use crate::{Error, Settings};
 
 /// The proxies of the settings, checked.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ProxyRules {
     http: Option<Proxy>,
     https: Option<Proxy>,
@@ -32,20 +20,20 @@ pub(crate) struct ProxyRules {
 }
 
 /// One proxy.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Proxy {
-    uri: Uri,
-    user: Option<(String, String)>,
+    /// `http`, `https`, `socks5` or `socks5h`, host and port.
+    pub(crate) uri: Uri,
+    /// Name and password.
+    pub(crate) user: Option<(String, String)>,
 }
 
 /// One entry of `NO_PROXY`.
-#[derive(Debug)]
 struct Direct {
     host: DirectHost,
     port: Option<u16>,
 }
 
-#[derive(Debug)]
 enum DirectHost {
     Any,
     /// A name without leading dot; its subdomains count too, and with a leading dot only they do.
@@ -109,7 +97,8 @@ impl Proxy {
         Ok(Some(Proxy { uri, user }))
     }
 
-    fn is_socks(&self) -> bool {
+    /// Tells whether it speaks SOCKS 5 rather than HTTP.
+    pub(crate) fn is_socks(&self) -> bool {
         self.uri.scheme_str().is_some_and(|scheme| scheme.starts_with("socks"))
     }
 
@@ -185,123 +174,6 @@ fn in_net(host: IpAddr, net: IpAddr, bits: u32) -> bool {
     }
 }
 
-/// Connects to a target, through its proxy where it has one. TLS to the target is somebody else's job.
-#[derive(Clone)]
-pub(crate) struct ProxyConnector {
-    direct: HttpConnector,
-    /// To a proxy that itself speaks TLS, or not.
-    to_proxy: HttpsConnector<HttpConnector>,
-    rules: Arc<ProxyRules>,
-}
-
-impl ProxyConnector {
-    pub(crate) fn new(
-        direct: HttpConnector,
-        to_proxy: HttpsConnector<HttpConnector>,
-        rules: Arc<ProxyRules>,
-    ) -> ProxyConnector {
-        ProxyConnector { direct, to_proxy, rules }
-    }
-}
-
-impl Service<Uri> for ProxyConnector {
-    type Response = Stream;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.direct.poll_ready(context).map_err(Into::into)
-    }
-
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let mut direct = self.direct.clone();
-        let mut to_proxy = self.to_proxy.clone();
-        let proxy = self.rules.find(&target).cloned();
-        Box::pin(async move {
-            let Some(proxy) = proxy else {
-                return Ok(Stream {
-                    inner: MaybeHttpsStream::Http(direct.call(target).await?),
-                    proxied: false,
-                });
-            };
-            if proxy.is_socks() {
-                let local_dns = proxy.uri.scheme_str() == Some("socks5");
-                let mut socks = SocksV5::new(proxy.uri, direct).local_dns(local_dns);
-                if let Some((name, password)) = proxy.user {
-                    socks = socks.with_auth(name, password);
-                }
-                return Ok(Stream {
-                    inner: MaybeHttpsStream::Http(socks.call(target).await?),
-                    proxied: false,
-                });
-            }
-            if target.scheme_str() != Some("https") {
-                return Ok(Stream { inner: to_proxy.call(proxy.uri).await?, proxied: true });
-            }
-            let authorization = proxy.authorization();
-            let mut tunnel = Tunnel::new(proxy.uri, to_proxy);
-            if let Some(authorization) = authorization {
-                tunnel = tunnel.with_auth(authorization);
-            }
-            Ok(Stream { inner: tunnel.call(target).await?, proxied: false })
-        })
-    }
-}
-
-/// A connection to a target, or to the proxy that will fetch from it.
-pub(crate) struct Stream {
-    inner: MaybeHttpsStream<TokioIo<TcpStream>>,
-    /// Requests on it must carry the whole URL.
-    proxied: bool,
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        self.inner.connected().proxy(self.proxied)
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-}
-
-/// Reads the proxy part of `settings`.
-pub(crate) fn rules(settings: &Settings) -> Result<Arc<ProxyRules>, Error> {
-    ProxyRules::new(&settings.proxy).map(Arc::new)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,7 +215,7 @@ mod tests {
     #[test]
     fn a_proxy_that_cannot_be_used_is_an_error_without_its_password() {
         let settings = ProxySettings { all: "ftp://me:secret@proxy".into(), ..ProxySettings::default() };
-        let text = ProxyRules::new(&settings).unwrap_err().to_string();
+        let text = ProxyRules::new(&settings).err().unwrap().to_string();
         assert!(text.contains("proxy") && !text.contains("secret"), "{text}");
     }
 }

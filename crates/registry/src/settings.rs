@@ -46,7 +46,7 @@ pub struct RegistriesConfPaths {
 }
 
 /// Proxies by the scheme of the target, as curl and Go read them. Empty texts mean none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxySettings {
     /// For plain HTTP targets.
     pub http: String,
@@ -92,6 +92,19 @@ impl Settings {
             path: set("PATH"),
             user_agent: String::new(),
         }
+    }
+}
+
+/// Without the passwords that proxies may have in them.
+impl std::fmt::Debug for ProxySettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bare = |text: &str| text.rsplit_once('@').map_or(text, |(_, host)| host).to_owned();
+        f.debug_struct("ProxySettings")
+            .field("http", &bare(&self.http))
+            .field("https", &bare(&self.https))
+            .field("all", &bare(&self.all))
+            .field("no", &self.no)
+            .finish()
     }
 }
 

@@ -4,30 +4,25 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 use hyper::{Method, Request, Response, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
-use tower_service::Service;
 
 use crate::body::SendBody;
-use crate::error::BoxError;
-use crate::proxy::{self, ProxyConnector, ProxyRules};
+use crate::connector::{CONNECT_TIMEOUT, ProxyConnector, Timed};
+use crate::proxy::ProxyRules;
 use crate::tls::{self, HostCertificates};
 use crate::{Error, Settings};
 
-/// For a connection: TCP, a proxy on the way, and TLS.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// From a sent request to the head of its answer, connecting included.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for the end of an upload, when registries copy the blob to where it stays.
@@ -44,30 +39,6 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
 type HttpClient = Client<Timed, SendBody>;
-
-/// A connector that gives up: a server may take a TLS greeting and never answer it.
-#[derive(Clone)]
-struct Timed(HttpsConnector<ProxyConnector>);
-
-impl Service<Uri> for Timed {
-    type Response = MaybeHttpsStream<proxy::Stream>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let connecting = self.0.call(target);
-        Box::pin(async {
-            match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-                Ok(result) => result,
-                Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the connection timed out").into()),
-            }
-        })
-    }
-}
 
 /// What TLS asks of a host: connections are shared only between hosts of which it asks the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -108,7 +79,7 @@ impl Transport {
         let own = concat!("jettison/", env!("CARGO_PKG_VERSION"));
         let agent = if settings.user_agent.is_empty() { own } else { &settings.user_agent };
         let user_agent = HeaderValue::from_str(agent).unwrap_or_else(|_| HeaderValue::from_static(own));
-        let rules = proxy::rules(&settings)?;
+        let rules = Arc::new(ProxyRules::new(&settings.proxy)?);
         Ok(Transport { settings, rules, user_agent, state: Mutex::default() })
     }
 
@@ -188,7 +159,7 @@ impl Transport {
         let to_proxy = builder.enable_http1().wrap_connector(tcp.clone());
         let connector = ProxyConnector::new(tcp, to_proxy, Arc::clone(&self.rules));
         let builder = HttpsConnectorBuilder::new().with_tls_config(to_host).https_or_http();
-        Ok(Timed(builder.enable_http1().enable_http2().wrap_connector(connector)))
+        Ok(Timed::new(builder.enable_http1().enable_http2().wrap_connector(connector)))
     }
 }
 

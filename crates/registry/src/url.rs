@@ -64,7 +64,9 @@ pub(crate) fn percent_decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let escape = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let digits =
+            text.get(at + 1..at + 3).filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let escape = digits.and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (byte, escape) {
             (b'%', Some(value)) => {
                 decoded.push(value);

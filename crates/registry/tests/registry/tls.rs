@@ -26,6 +26,7 @@ fn certs_d_is_trusted() {
     push_image(&client, &name, &bytes).unwrap();
     manifest(&client, &name).unwrap();
     assert!(fetch(&client, &name, &bytes).unwrap() == bytes);
+    assert!(registry.log().contains("HTTP/2"), "{}", registry.log());
 }
 
 #[test]
