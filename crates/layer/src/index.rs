@@ -1,8 +1,9 @@
 //! The layer index: what a layer holds, listed once.
 
-use std::cmp::Ordering;
-
+use jettison_fs::Timestamp;
 use jettison_image::Digest;
+
+use crate::path::{compare_paths, is_below};
 
 /// All entries of a layer, sorted by [`compare_paths`], each path once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,16 +80,98 @@ pub enum Kind {
     Whiteout,
 }
 
-/// A point in time as file systems store it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timestamp {
-    /// Since 1970.
-    pub seconds: i64,
-    /// 0 to 999,999,999.
-    pub nanoseconds: u32,
+impl Index {
+    /// Makes an index of `entries` in any order; of two with one path the later one wins.
+    pub fn from_entries(mut entries: Vec<Entry>) -> Index {
+        // The sort is stable, so of equal paths the last one stands last.
+        entries.sort_by(|a, b| compare_paths(&a.path, &b.path));
+        let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match kept.last_mut() {
+                Some(last) if last.path == entry.path => *last = entry,
+                _ => kept.push(entry),
+            }
+        }
+        Index { entries: kept }
+    }
+
+    /// Returns the entry of `path`.
+    pub fn get(&self, path: &[u8]) -> Option<&Entry> {
+        self.entries.get(self.position(path)?)
+    }
+
+    /// Returns where in `entries` that of `path` is.
+    pub fn position(&self, path: &[u8]) -> Option<usize> {
+        self.entries.binary_search_by(|entry| compare_paths(&entry.path, path)).ok()
+    }
+
+    /// Returns the entries of `path` and of all below it, in order; of the empty path, all.
+    pub fn subtree(&self, path: &[u8]) -> &[Entry] {
+        &self.entries[self.subtree_range(path)]
+    }
+
+    /// Like [`Index::subtree`], for filling in digests. Paths must stay as they are.
+    pub fn subtree_mut(&mut self, path: &[u8]) -> &mut [Entry] {
+        let range = self.subtree_range(path);
+        &mut self.entries[range]
+    }
+
+    /// Returns the listed entries directly in directory `path`, in order.
+    pub fn children<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = &'a Entry> {
+        let depth = crate::path::depth(path) + 1;
+        self.subtree(path).iter().filter(move |entry| crate::path::depth(&entry.path) == depth)
+    }
+
+    /// Returns this index moved below directory `prefix`: paths and targets of hard links.
+    pub fn below(&self, prefix: &[u8]) -> Index {
+        let moved = |entry: &Entry| {
+            let mut entry = entry.clone();
+            entry.path = crate::path::join(prefix, &entry.path);
+            if let Kind::Hardlink { target } = &mut entry.kind {
+                *target = crate::path::join(prefix, target);
+            }
+            entry
+        };
+        Index { entries: self.entries.iter().map(moved).collect() }
+    }
+
+    fn subtree_range(&self, path: &[u8]) -> std::ops::Range<usize> {
+        let start = self.entries.partition_point(|entry| compare_paths(&entry.path, path).is_lt());
+        let length = self.entries[start..].partition_point(|entry| is_below(&entry.path, path));
+        start..start + length
+    }
 }
 
-/// Orders paths so that a directory comes before what is in it and subtrees are contiguous: by component, bytewise.
-pub fn compare_paths(a: &[u8], b: &[u8]) -> Ordering {
-    a.split(|byte| *byte == b'/').cmp(b.split(|byte| *byte == b'/'))
+impl Entry {
+    /// Makes an entry of `kind` owned by root, with no bits, times or attributes set.
+    pub fn new(path: impl Into<Vec<u8>>, kind: Kind) -> Entry {
+        Entry {
+            path: path.into(),
+            kind,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            fresh: false,
+            xattrs: Vec::new(),
+        }
+    }
+
+    /// Makes a whiteout. All whiteouts of a path are equal.
+    pub fn whiteout(path: impl Into<Vec<u8>>) -> Entry {
+        Entry { fresh: true, ..Entry::new(path, Kind::Whiteout) }
+    }
+
+    /// Returns the size in bytes of a file, and 0 of all else.
+    pub fn size(&self) -> u64 {
+        match self.kind {
+            Kind::File { size, .. } => size,
+            _ => 0,
+        }
+    }
+
+    /// Returns whether this is a directory.
+    pub fn is_directory(&self) -> bool {
+        matches!(self.kind, Kind::Directory { .. })
+    }
 }

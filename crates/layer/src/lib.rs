@@ -1,5 +1,40 @@
-//! Layer index, tar writer and reader, unpack, diff, compression.
+//! Layers: what is in them, how they stack, how they become tars and directories and come from them.
+//!
+//! The [`Index`] is the centre: reading, unpacking and comparing make one; writing, stacking ([`Tree`]) and cache keys
+//! ([`Fingerprint`]) use it. Knows nothing of stores, registries or Dockerfiles.
 
+mod codec;
+mod content;
+mod disk;
+mod error;
+mod fingerprint;
+mod fix_up;
 mod index;
+mod listing;
+mod names;
+mod path;
+mod read;
+mod resolve;
+mod settle;
+mod tar;
+mod tar_content;
+mod tree;
+mod unpack;
+mod write;
 
-pub use index::{Entry, Index, Kind, Timestamp, compare_paths};
+pub use codec::DecodeError;
+pub use content::{Content, DirContent, NoContent, TreeContent};
+pub use disk::Ownership;
+pub use error::Error;
+pub use fingerprint::{Fingerprint, fill_digests};
+pub use fix_up::fix_up;
+pub use index::{Entry, Index, Kind};
+pub use jettison_fs::Timestamp;
+pub use path::{MAX_PATH, compare_paths, file_name, is_below, join, parent};
+pub use read::{FileContent, Listing, NoSink, Sink, read_layer};
+pub use resolve::ResolveError;
+pub use settle::{Settled, settle};
+pub use tar_content::TarContent;
+pub use tree::{Node, Tree};
+pub use unpack::{Unpacked, materialize, unpack};
+pub use write::write_layer;
