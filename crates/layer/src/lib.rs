@@ -3,15 +3,21 @@
 //! The [`Index`] is the centre: reading, unpacking and comparing make one; writing, stacking ([`Tree`]) and cache keys
 //! ([`Fingerprint`]) use it. Knows nothing of stores, registries or Dockerfiles.
 
+mod archive;
+mod changes;
 mod codec;
+mod compress;
 mod content;
+mod diff;
 mod disk;
 mod error;
 mod fingerprint;
 mod fix_up;
+mod gzip;
 mod index;
 mod listing;
 mod names;
+mod observe;
 mod path;
 mod read;
 mod resolve;
@@ -22,14 +28,18 @@ mod tree;
 mod unpack;
 mod write;
 
+pub use archive::{Archive, is_archive, read_archive};
 pub use codec::DecodeError;
+pub use compress::{Compression, Compressor, DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL, decompress};
 pub use content::{Content, DirContent, NoContent, TreeContent};
+pub use diff::{diff, diff_directory, prepare_upper};
 pub use disk::Ownership;
 pub use error::Error;
 pub use fingerprint::{Fingerprint, fill_digests};
 pub use fix_up::fix_up;
 pub use index::{Entry, Index, Kind};
 pub use jettison_fs::Timestamp;
+pub use observe::DiffOptions;
 pub use path::{MAX_PATH, compare_paths, file_name, is_below, join, parent};
 pub use read::{FileContent, Listing, NoSink, Sink, read_layer};
 pub use resolve::ResolveError;

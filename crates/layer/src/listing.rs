@@ -254,7 +254,9 @@ impl Lister {
                 self.entries.range(start.clone()..end.clone()).map(|(path, _)| path.clone()).collect();
             gone.extend(below.iter().filter_map(|path| self.entries.remove(path)));
             let below: Vec<Vec<u8>> = self.implied.range(start..end).cloned().collect();
-            below.iter().for_each(|path| drop(self.implied.remove(path)));
+            for path in &below {
+                self.implied.remove(path);
+            }
         }
         self.implied.remove(path);
         gone.into_iter().for_each(|entry| self.hand_on(entry));

@@ -75,10 +75,6 @@ impl<'a> FileContent<'a> {
     pub(crate) fn empty(reader: &'a mut io::Empty) -> FileContent<'a> {
         FileContent { reader, digester: None, start: 0, segments: Vec::new() }
     }
-
-    pub(crate) fn of(reader: &'a mut dyn Read) -> FileContent<'a> {
-        FileContent { reader, digester: None, start: 0, segments: Vec::new() }
-    }
 }
 
 impl Read for FileContent<'_> {
