@@ -14,7 +14,6 @@ use crate::Store;
 use crate::draft::LayerDraft;
 use crate::error::{Context, Error, Result};
 use crate::files::{self, Durability};
-use crate::index_file;
 use crate::object::Object;
 
 /// The largest index of a layer that is read, in bytes: some ten million paths.
@@ -193,12 +192,12 @@ impl Layer {
         let path = self.folder().join(INDEX);
         let bytes =
             files::read_if_there(&path, MAX_INDEX)?.ok_or_else(|| Error::NoSuchLayer(self.id.clone()))?;
-        index_file::decode(&bytes).map_err(|error| Error::Corrupt { path, why: error.to_string() })
+        Index::decode(&bytes).map_err(|error| Error::Corrupt { path, why: error.to_string() })
     }
 
     /// Writes its index anew, with content digests that were not known before. The entries must be the same.
     pub fn update_index(&self, index: &Index) -> Result<()> {
-        self.rewrite(INDEX, &index_file::encode(index))
+        self.rewrite(INDEX, &index.encode())
     }
 
     /// Remembers the digest of its uncompressed tar with `epoch` (seconds since 1970) for fresh files.
@@ -271,7 +270,7 @@ const META: &str = "meta.json";
 /// Writes what belongs beside the content into a layer's folder.
 pub(crate) fn describe(folder: &Path, facts: LayerFacts, index: &Index) -> Result<LayerMeta> {
     let meta = LayerMeta::new(facts, index);
-    files::write_new(&folder.join(INDEX), &index_file::encode(index), Durability::Later)?;
+    files::write_new(&folder.join(INDEX), &index.encode(), Durability::Later)?;
     files::write_new(&folder.join(META), &encode_meta(&meta), Durability::Later)?;
     Ok(meta)
 }

@@ -7,6 +7,7 @@
 //! Where to start: [`Store`] opens it, `layout.rs` is the map of its folders, `session.rs` says what a running process
 //! holds, `journal.rs` what a power cut may cost, `gc.rs` what goes.
 
+mod archive;
 mod blob;
 mod draft;
 mod error;
@@ -14,7 +15,6 @@ mod files;
 mod gate;
 mod gc;
 mod image;
-mod index_file;
 mod journal;
 mod layer;
 mod layout;
@@ -30,6 +30,7 @@ mod store;
 mod tag;
 mod usage;
 
+pub use archive::{Archive, ArchiveError, ArchivedImage, IMAGE_NAME, Loaded, REF_NAME};
 pub use blob::{BlobWriter, Blobs};
 pub use draft::LayerDraft;
 pub use error::{Error, Result};

@@ -1,6 +1,6 @@
 //! Opening a store: whose it is, which version it has, and what the dead left behind.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -81,6 +81,21 @@ impl Store {
     /// Returns what is known of compressed layers.
     pub fn memo(&self) -> Memo {
         Memo::new(self.clone())
+    }
+
+    /// Makes a file without a name on the store's file system, for reading and writing: it goes with its last handle.
+    pub fn temporary_file(&self) -> Result<File> {
+        let path = self.inner.temporary()?;
+        let file =
+            File::options().read(true).write(true).create_new(true).open(&path).context("create", &path)?;
+        files::remove_file(&path)?;
+        Ok(file)
+    }
+
+    /// Returns the time given to [`Store::open`] in seconds since 1970.
+    pub fn seconds(&self) -> i64 {
+        let since = self.inner.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
     }
 
     /// Waits until everything written so far is on disk, with one `syncfs`; at once if there is nothing to wait for.

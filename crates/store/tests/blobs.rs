@@ -1,4 +1,5 @@
 //! Blobs and downloads.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Images, tags, and what users call them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

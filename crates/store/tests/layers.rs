@@ -1,4 +1,5 @@
 //! Layers and their drafts.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -38,7 +39,7 @@ fn a_dropped_draft_is_removed_whatever_is_in_it() {
         strange(draft.fs().join("closed"));
     }
     for shut in [draft.fs().join("closed"), draft.work().join("work")] {
-        fs::set_permissions(shut, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(shut, fs::Permissions::from_mode(0o000)).unwrap();
     }
     drop(draft);
     drop(store);

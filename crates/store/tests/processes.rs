@@ -1,4 +1,5 @@
 //! Several processes, some of which die.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What goes and what stays.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Cache records and the memory of compression.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
