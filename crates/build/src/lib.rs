@@ -1,5 +1,30 @@
-//! Scheduler, cache keys, executors and exporters; one stream of events.
+//! From a graph of steps to an image: scheduler, cache keys, executors, exporters; one stream of events.
+//!
+//! Start in `engine.rs`. Knows nothing of terminals, arguments or configuration files.
 
+mod archive;
+mod base;
+mod context;
+mod copy;
+mod copy_step;
+mod engine;
+mod error;
 mod event;
+pub mod export;
+mod finish;
+mod keys;
+mod layers;
+mod merged;
+mod request;
+mod run_step;
+mod schedule;
+mod sources;
+mod users;
 
+pub use context::ContextSource;
+pub use engine::{Environment, build};
+pub use error::Error;
 pub use event::*;
+pub use finish::{Built, BuiltLayer, BuiltStage};
+pub use request::{NamedContext, Request};
+pub use users::UserError;

@@ -56,7 +56,7 @@ fn command(state: &State, run: &RunSyntax) -> (Vec<String>, Option<InlineFile>) 
     if let [heredoc] = run.heredocs.as_slice()
         && is_only_word(text)
     {
-        if heredoc.body.starts_with("#!") {
+        if heredoc.raw_body.starts_with("#!") {
             let name = format!("{SCRIPT_DIRECTORY}{}", heredoc.name);
             let script = InlineFile { name: heredoc.name.clone(), content: heredoc.body.clone() };
             return (vec![name], Some(script));
@@ -79,7 +79,7 @@ fn is_only_word(text: &str) -> bool {
 
 /// The shell reads here-documents itself: it gets them as they stand in the file.
 fn as_written(heredoc: &Heredoc) -> String {
-    format!("\n{}{}", heredoc.body, heredoc.name)
+    format!("\n{}{}", heredoc.raw_body, heredoc.name)
 }
 
 fn network(scope: &Scope<'_>, run: &RunSyntax) -> Result<NetworkMode, Error> {

@@ -1,0 +1,294 @@
+//! A build: plans the Dockerfile, runs the steps that are not cached, and puts the image together.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jettison_image::{Descriptor, Digest, Platform};
+use jettison_plan::{Base, Graph, ImageSource, MountKind, Operation, Origin};
+use jettison_registry::{Cancel, Client};
+use jettison_sandbox::{Identity, Killer};
+use jettison_store::{LayerId, Object, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::base::{BaseImage, Images};
+use crate::copy_step::Form;
+use crate::event::{Event, Outcome, StepId, StepInfo};
+use crate::finish::{self, Built};
+use crate::layers::{Layers, Snapshot, lock};
+use crate::request::Request;
+use crate::sources::Sources;
+use crate::{Error, schedule};
+
+/// The kind of records that remember which layer a step made.
+const STEPS: &str = "steps";
+
+/// How often a build looks whether it was canceled.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What a build works with.
+pub struct Environment<'a> {
+    /// Where everything is kept.
+    pub store: &'a Store,
+    /// The way to registries.
+    pub client: &'a Client,
+    /// As whom this process works.
+    pub identity: &'a Identity,
+    /// Ends the build from outside.
+    pub cancel: &'a Cancel,
+    /// Told what happens.
+    pub events: &'a (dyn Fn(Event) + Sync),
+}
+
+/// What a step made, by its key.
+#[derive(Serialize, Deserialize)]
+struct StepRecord {
+    layer: LayerId,
+}
+
+/// Everything that the steps of one build share.
+pub(crate) struct Engine<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) graph: &'a Graph,
+    pub(crate) store: &'a Store,
+    pub(crate) identity: &'a Identity,
+    pub(crate) layers: &'a Layers<'a>,
+    pub(crate) sources: &'a Sources<'a>,
+    pub(crate) events: &'a (dyn Fn(Event) + Sync),
+    pub(crate) running: Running,
+    bases: &'a HashMap<(ImageSource, Platform), BaseImage>,
+    /// In which form each node's layer is kept.
+    forms: Vec<Form>,
+    notes: Mutex<BTreeSet<String>>,
+}
+
+/// Builds the target of a Dockerfile. Nothing is tagged or exported.
+pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Built, Error> {
+    let images = Images {
+        store: environment.store,
+        client: environment.client,
+        contexts: &request.contexts,
+        pull: request.pull,
+        cancel: environment.cancel,
+    };
+    let mut bases = HashMap::new();
+    let graph = jettison_plan::plan(&request.dockerfile, &request.plan, &mut |source, platform| {
+        let image = images.resolve(source, platform)?;
+        let base = Base { id: image.id, config: image.config.clone() };
+        bases.insert((source.clone(), platform.clone()), image);
+        Ok(base)
+    })?;
+    (environment.events)(Event::Planned { steps: steps(&graph) });
+    let blobs = blob_steps(&graph, &bases);
+    let progress = |blob: &Descriptor, done: u64| {
+        if let Some(step) = blobs.get(&blob.digest) {
+            let (item, total) = (blob.digest.to_string(), Some(blob.size));
+            (environment.events)(Event::Progress { step: *step, item, done, total });
+        }
+    };
+    let layers = Layers::new(environment.store, environment.identity, &images, &progress);
+    let sources = Sources::new(request, &layers, &graph);
+    let engine = Engine {
+        request,
+        graph: &graph,
+        store: environment.store,
+        identity: environment.identity,
+        layers: &layers,
+        sources: &sources,
+        events: environment.events,
+        running: Running::default(),
+        bases: &bases,
+        forms: forms(&graph),
+        notes: Mutex::default(),
+    };
+    let snapshots = engine.run_all(environment.cancel)?;
+    finish::finish(&engine, &snapshots)
+}
+
+impl Engine<'_> {
+    /// Makes the trees of all nodes.
+    fn run_all(&self, cancel: &Cancel) -> Result<Vec<Snapshot>, Error> {
+        let inputs: Vec<Vec<usize>> = self.graph.nodes.iter().map(jettison_plan::Node::inputs).collect();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    if cancel.is_cancelled() {
+                        self.running.stop();
+                    }
+                    thread::park_timeout(POLL);
+                }
+            });
+            let result = schedule::run(
+                &inputs,
+                self.request.jobs,
+                &|node, results: &schedule::Results<Snapshot>| self.step(node, &|input| results.of(input).clone()),
+                &|| self.running.stop(),
+            );
+            done.store(true, Ordering::Relaxed);
+            watcher.thread().unpark();
+            result
+        })
+    }
+
+    /// Makes the tree of one node and tells about it.
+    fn step(&self, id: StepId, tree_of: &dyn Fn(usize) -> Snapshot) -> Result<Snapshot, Error> {
+        self.check_canceled()?;
+        let started = Instant::now();
+        (self.events)(Event::Started { step: id });
+        let result = self.make(id, tree_of);
+        let outcome = match &result {
+            Ok((_, true)) => Outcome::Cached,
+            Ok((_, false)) => Outcome::Done,
+            Err(Error::Canceled) => Outcome::Canceled,
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        (self.events)(Event::Finished { step: id, outcome, elapsed: started.elapsed() });
+        result.map(|(snapshot, _)| snapshot)
+    }
+
+    fn make(&self, id: StepId, tree_of: &dyn Fn(usize) -> Snapshot) -> Result<(Snapshot, bool), Error> {
+        let node = &self.graph.nodes[id];
+        let parent = node.parent.map_or_else(Snapshot::empty, tree_of);
+        let span = node.label.span;
+        let (layer, cached) = match &node.operation {
+            Operation::Image { source, platform, .. } => {
+                let image = self.bases.get(&(source.clone(), platform.clone()));
+                let image = image.ok_or_else(|| Error::Image {
+                    image: source.to_string(),
+                    why: "it was not resolved when the build was planned".to_owned(),
+                })?;
+                return Ok((self.layers.of_image(image), self.layers.has_all(image)?));
+            }
+            Operation::Run(run) => self.run(id, run, &parent, tree_of)?,
+            Operation::Copy(copy) => self.copy(copy, span, &parent, tree_of, self.forms[id])?,
+            Operation::Workdir(workdir) => self.workdir(workdir, &parent, span)?,
+        };
+        Ok((self.layers.add(&parent, layer), cached))
+    }
+
+    /// Returns the layer that a step with this key made before.
+    pub(crate) fn cached(&self, key: &Digest) -> Result<Option<LayerId>, Error> {
+        if self.request.no_cache && !lock(&self.running.made).contains(key) {
+            return Ok(None);
+        }
+        Ok(self.store.records(STEPS).get::<StepRecord>(key)?.map(|record| record.layer))
+    }
+
+    /// Remembers which layer a step with this key made.
+    pub(crate) fn publish(&self, key: &Digest, layer: &LayerId) -> Result<(), Error> {
+        let needs = [Object::Layer(layer.clone())];
+        self.store.records(STEPS).put(key, &StepRecord { layer: layer.clone() }, &needs)?;
+        lock(&self.running.made).insert(*key);
+        Ok(())
+    }
+
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.running.stopped.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn check_canceled(&self) -> Result<(), Error> {
+        if self.is_canceled() { Err(Error::Canceled) } else { Ok(()) }
+    }
+
+    /// Says something once a build, whichever steps it is true of.
+    pub(crate) fn note(&self, step: StepId, message: String) {
+        if lock(&self.notes).insert(message.clone()) {
+            (self.events)(Event::Warning { step: Some(step), message });
+        }
+    }
+}
+
+/// The commands that run now, and what this build has made.
+#[derive(Default)]
+pub(crate) struct Running {
+    stopped: AtomicBool,
+    killers: Mutex<HashMap<StepId, Killer>>,
+    /// Keys of steps that were executed in this build: `--no-cache` does not execute one twice.
+    made: Mutex<std::collections::HashSet<Digest>>,
+}
+
+/// Forgets a command when it has ended.
+pub(crate) struct Registered<'a>(&'a Running, StepId);
+
+impl Running {
+    /// Has a command killed when the build stops.
+    pub(crate) fn register(&self, step: StepId, killer: Killer) -> Registered<'_> {
+        lock(&self.killers).insert(step, killer.clone());
+        if self.stopped.load(Ordering::SeqCst) {
+            killer.kill();
+        }
+        Registered(self, step)
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        for killer in lock(&self.killers).values() {
+            killer.kill();
+        }
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.killers).remove(&self.1);
+    }
+}
+
+/// What the user is told of the steps. A step's digest is that of its name and its inputs' digests.
+fn steps(graph: &Graph) -> Vec<StepInfo> {
+    let mut digests: Vec<Digest> = Vec::new();
+    let step = |(id, node): (usize, &jettison_plan::Node)| {
+        let inputs = node.inputs();
+        let mut text = node.label.name.clone();
+        for input in &inputs {
+            text += &digests[*input].hex();
+        }
+        let digest = Digest::of(format!("{id} {text}").as_bytes());
+        digests.push(digest);
+        StepInfo { id, name: node.label.name.clone(), digest, inputs }
+    };
+    graph.nodes.iter().enumerate().map(step).collect()
+}
+
+/// Which step shows the download of which blob.
+fn blob_steps(graph: &Graph, bases: &HashMap<(ImageSource, Platform), BaseImage>) -> HashMap<Digest, StepId> {
+    let mut steps = HashMap::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let Operation::Image { source, platform, .. } = &node.operation else { continue };
+        let Some(image) = bases.get(&(source.clone(), platform.clone())) else { continue };
+        for blob in image.blobs() {
+            steps.entry(blob.digest).or_insert(id);
+        }
+    }
+    steps
+}
+
+/// A layer is kept as a directory if a command runs on its tree or mounts it, else as a tar.
+fn forms(graph: &Graph) -> Vec<Form> {
+    let mut forms = vec![Form::Tar; graph.nodes.len()];
+    let mark = |forms: &mut Vec<Form>, start: Option<usize>| {
+        let mut next = start;
+        while let Some(id) = next {
+            if forms[id] == Form::Directory {
+                break;
+            }
+            forms[id] = Form::Directory;
+            next = graph.nodes[id].parent;
+        }
+    };
+    for node in &graph.nodes {
+        let Operation::Run(run) = &node.operation else { continue };
+        mark(&mut forms, node.parent);
+        for mount in &run.mounts {
+            match &mount.kind {
+                MountKind::Bind { from: Origin::Tree(tree), .. }
+                | MountKind::Cache { from: Some((Origin::Tree(tree), _)), .. } => mark(&mut forms, Some(*tree)),
+                _ => {}
+            }
+        }
+    }
+    forms
+}

@@ -1,0 +1,107 @@
+//! Pushing to registries: blobs that are next door are mounted, the others go up several at once, the manifest last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use jettison_image::{Descriptor, Digest, Reference};
+use jettison_registry::Client;
+
+use super::Context;
+use super::error::{ExportError, Result};
+use super::prepare::Prepared;
+
+/// How many blobs of a repository go up at once: docker's `max-concurrent-uploads`.
+const UPLOADS: usize = 5;
+
+/// An image under a name in its registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedImage {
+    /// The name.
+    pub reference: Reference,
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// The length of the manifest in bytes.
+    pub size: u64,
+}
+
+/// Pushes an image under all its names.
+///
+/// A layer that was pulled from the same registry, or just pushed to another repository of it, is mounted from there and
+/// not even read.
+pub fn push(client: &Client, image: &Prepared<'_>, context: Context<'_>) -> Result<Vec<PushedImage>> {
+    if image.names.is_empty() {
+        return Err(ExportError::NoName);
+    }
+    let mut done: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut repositories: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut pushed = Vec::new();
+    for name in &image.names {
+        if repositories.insert((name.registry(), name.repository())) {
+            push_blobs(client, image, name, done.get(name.registry()).copied(), context)?;
+            done.entry(name.registry()).or_insert(name.repository());
+        }
+        let digest = client.push_manifest(name, &image.manifest, context.cancel)?;
+        pushed.push(PushedImage { reference: name.clone(), digest, size: image.manifest.bytes.len() as u64 });
+    }
+    Ok(pushed)
+}
+
+/// Puts all blobs into the repository of `name`. `done` is another repository of that registry that has them.
+fn push_blobs(
+    client: &Client,
+    image: &Prepared<'_>,
+    name: &Reference,
+    done: Option<&str>,
+    context: Context<'_>,
+) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    // The same layer twice in an image goes up once.
+    let layers: Vec<usize> = (0..image.layers.len()).filter(|at| seen.insert(image.layers[*at].digest())).collect();
+    let next = AtomicUsize::new(0);
+    let failure: Mutex<Option<ExportError>> = Mutex::new(None);
+    let work = || {
+        while let Some(at) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = push_layer(client, image, *at, name, done, context) {
+                next.store(layers.len(), Ordering::Relaxed);
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..UPLOADS.min(layers.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let config = &image.config_descriptor;
+    let open = || Ok(Box::new(std::io::Cursor::new(image.config.clone())) as Box<dyn std::io::Read + Send>);
+    client.push_blob(name, config, &open, done, &told(config, context), context.cancel)?;
+    Ok(())
+}
+
+fn push_layer(
+    client: &Client,
+    image: &Prepared<'_>,
+    at: usize,
+    name: &Reference,
+    done: Option<&str>,
+    context: Context<'_>,
+) -> Result<()> {
+    let layer = &image.layers[at];
+    let next_door = layer.origin.as_ref().filter(|origin| origin.registry() == name.registry());
+    let mount_from = done.or(next_door.map(Reference::repository));
+    let open = || layer.open(context.store);
+    let blob = &layer.descriptor;
+    client.push_blob(name, blob, &open, mount_from, &told(blob, context), context.cancel)?;
+    Ok(())
+}
+
+fn told<'a>(blob: &Descriptor, context: Context<'a>) -> impl Fn(u64) + 'a {
+    let (item, total) = (blob.digest.short(), blob.size);
+    move |bytes| (context.progress)(&item, bytes, Some(total))
+}

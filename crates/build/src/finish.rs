@@ -1,0 +1,122 @@
+//! The end of a build: diff IDs, the config, and the image's record in the store.
+
+use std::io;
+use std::sync::Arc;
+
+use jettison_image::{Config, Digest, HashingWriter, rfc3339};
+use jettison_store::{ImageLayer, ImageRecord, LayerId};
+
+use crate::Error;
+use crate::engine::Engine;
+use crate::layers::{Cell, Snapshot};
+
+/// An image that was built and is in the store, under no name yet.
+pub struct Built {
+    /// The image.
+    pub image: ImageRecord,
+    /// Its config.
+    pub config: Config,
+    /// The trees of the stages that were built, in the order of the Dockerfile.
+    pub stages: Vec<BuiltStage>,
+    /// The number of the image's own stage in `stages`.
+    pub target: usize,
+}
+
+/// A stage that was built.
+pub struct BuiltStage {
+    /// Its name.
+    pub name: String,
+    /// The name of its tree: equal trees have equal names.
+    pub tree: Digest,
+    /// Its layers with those of its base, lowest first.
+    pub layers: Vec<BuiltLayer>,
+}
+
+/// A layer of a stage.
+pub struct BuiltLayer {
+    /// Equal for equal layers; the store has those that were made here or looked at.
+    pub id: LayerId,
+    /// The length in bytes of the blob that a base image has it in.
+    pub compressed: Option<u64>,
+}
+
+/// Puts the image together. `snapshots` are the trees of the graph's nodes.
+pub(crate) fn finish(engine: &Engine<'_>, snapshots: &[Snapshot]) -> Result<Built, Error> {
+    let target = &engine.graph.stages[engine.graph.target];
+    let snapshot = &snapshots[target.node];
+    let mut layers = Vec::new();
+    for at in 0..snapshot.layers().len() {
+        layers.push(engine.image_layer(snapshot, at)?);
+    }
+    let config = complete(&target.config, &layers, engine.request.epoch);
+    let bytes = config.to_bytes();
+    let id = engine.store.blobs().write(&bytes)?;
+    let image = ImageRecord {
+        config: id,
+        layers,
+        manifest: None,
+        platform: config.platform(),
+        stored: engine.request.started.seconds,
+        build: None,
+    };
+    engine.store.put_image(&image)?;
+    let stages = engine.graph.stages.iter().map(|stage| built_stage(&stage.name, &snapshots[stage.node])).collect();
+    Ok(Built { image, config, stages, target: engine.graph.target })
+}
+
+/// Fills in what was not known when the build was planned.
+fn complete(planned: &Config, layers: &[ImageLayer], epoch: i64) -> Config {
+    let mut config = planned.clone();
+    let created = rfc3339(epoch);
+    for entry in &mut config.history {
+        if entry.created.is_none() {
+            entry.created = Some(created.clone());
+        }
+    }
+    config.created = Some(created);
+    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+    config
+}
+
+impl Engine<'_> {
+    /// Describes a layer of the image; a base image's blob comes into the store with it.
+    fn image_layer(&self, snapshot: &Snapshot, at: usize) -> Result<ImageLayer, Error> {
+        let cell = &snapshot.layers()[at];
+        if let Some(base) = &cell.base {
+            self.layers.fetch(base)?;
+            let stored = self.store.layer(&cell.id)?.map(|layer| layer.id().clone());
+            return Ok(ImageLayer { diff_id: base.diff_id, layer: stored, blob: Some(base.descriptor.clone()) });
+        }
+        let diff_id = self.diff_id(snapshot, at, cell)?;
+        Ok(ImageLayer { diff_id, layer: Some(cell.id.clone()), blob: None })
+    }
+
+    /// Returns the digest of a layer's tar, writing it to nowhere if nobody has before.
+    fn diff_id(&self, snapshot: &Snapshot, at: usize, cell: &Cell) -> Result<Digest, Error> {
+        let epoch = self.request.epoch;
+        let Some(mut layer) = self.store.layer(&cell.id)? else {
+            return Err(Error::Image { image: cell.id.to_string(), why: "the layer is gone from the store".to_owned() });
+        };
+        if let Some(pulled) = &layer.meta().facts.pulled {
+            return Ok(pulled.diff_id);
+        }
+        if let Some(diff_id) = layer.meta().facts.diff_ids.get(&epoch) {
+            return Ok(*diff_id);
+        }
+        let content = self.layers.content(snapshot, at)?;
+        let mut out = HashingWriter::new(io::sink());
+        jettison_layer::write_layer(&*self.layers.index(cell)?, &content, epoch, &mut out)?;
+        let (_, diff_id, _) = out.finish();
+        layer.remember_diff_id(epoch, diff_id)?;
+        Ok(diff_id)
+    }
+}
+
+fn built_stage(name: &str, snapshot: &Snapshot) -> BuiltStage {
+    let layer = |cell: &Arc<Cell>| BuiltLayer {
+        id: cell.id.clone(),
+        compressed: cell.base.as_ref().map(|base| base.descriptor.size),
+    };
+    let layers = snapshot.layers().iter().map(layer).collect();
+    BuiltStage { name: name.to_owned(), tree: snapshot.id, layers }
+}

@@ -1,0 +1,352 @@
+//! Layers and trees of a build: what a snapshot is, and bringing a layer into the form that is needed.
+//!
+//! Nothing is downloaded, indexed or unpacked before somebody asks for just that.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use jettison_fs::Dir;
+use jettison_image::{Descriptor, Digest, Digester, Reference};
+use jettison_layer::{Content, DirContent, Index, NoSink, Ownership, TarContent, Tree, TreeContent, decompress};
+use jettison_sandbox::Identity;
+use jettison_store::{Layer, LayerFacts, LayerId, PulledBlob, Store};
+
+use crate::base::{BaseContent, BaseImage, Images};
+use crate::{Error, keys};
+
+/// A tree by its layers, lowest first. Cheap to copy; knows nothing of files.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    /// The tree's name.
+    pub(crate) id: Digest,
+    layers: Arc<Vec<Arc<Cell>>>,
+}
+
+/// A layer of this build.
+pub(crate) struct Cell {
+    pub(crate) id: LayerId,
+    /// For a layer of a base image: its blob and where that can be had.
+    pub(crate) base: Option<BaseBlob>,
+    /// Held while one thread brings the layer into some form.
+    busy: Mutex<()>,
+    index: OnceLock<Arc<Index>>,
+    content: OnceLock<Arc<dyn Content>>,
+}
+
+/// The blob of a base image's layer.
+pub(crate) struct BaseBlob {
+    pub(crate) diff_id: Digest,
+    pub(crate) descriptor: Descriptor,
+    pub(crate) from: Option<Reference>,
+}
+
+impl Snapshot {
+    /// The tree of `FROM scratch`.
+    pub(crate) fn empty() -> Snapshot {
+        Snapshot { id: keys::empty_tree(), layers: Arc::default() }
+    }
+
+    pub(crate) fn layers(&self) -> &[Arc<Cell>] {
+        &self.layers
+    }
+
+    /// The tree below layer number `layer`.
+    fn below(&self, layer: usize) -> Snapshot {
+        let layers = self.layers[..layer].to_vec();
+        let id = layers.iter().fold(keys::empty_tree(), |below, cell| keys::tree(&below, cell.id.as_str()));
+        Snapshot { id, layers: Arc::new(layers) }
+    }
+}
+
+/// Told what is downloaded: the blob, bytes so far, bytes in all.
+pub(crate) type Progress<'a> = &'a (dyn Fn(&Descriptor, u64) + Sync);
+
+/// All layers that a build has met, and the means to get at them.
+pub(crate) struct Layers<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) identity: &'a Identity,
+    pub(crate) images: &'a Images<'a>,
+    pub(crate) progress: Progress<'a>,
+    cells: Mutex<HashMap<LayerId, Arc<Cell>>>,
+    trees: Mutex<HashMap<Digest, Arc<Tree>>>,
+}
+
+impl<'a> Layers<'a> {
+    pub(crate) fn new(
+        store: &'a Store,
+        identity: &'a Identity,
+        images: &'a Images<'a>,
+        progress: Progress<'a>,
+    ) -> Layers<'a> {
+        Layers { store, identity, images, progress, cells: Mutex::default(), trees: Mutex::default() }
+    }
+
+    /// How owners are held on disk.
+    pub(crate) fn ownership(&self) -> Ownership {
+        let ids: u64 = self.identity.uid_map.iter().map(|extent| u64::from(extent.count)).sum();
+        if ids > 1 { Ownership::Native } else { Ownership::Squashed }
+    }
+
+    /// Returns the tree of a base image.
+    pub(crate) fn of_image(&self, image: &BaseImage) -> Snapshot {
+        let mut chain = None;
+        let mut snapshot = Snapshot::empty();
+        for layer in &image.layers {
+            let id = keys::chain(chain.as_ref(), &layer.diff_id);
+            chain = Some(id);
+            snapshot = match &layer.content {
+                BaseContent::Made(made) => self.add(&snapshot, made.clone()),
+                BaseContent::Blob(descriptor, from) => {
+                    let blob =
+                        BaseBlob { diff_id: layer.diff_id, descriptor: descriptor.clone(), from: from.clone() };
+                    self.push(&snapshot, LayerId::chain(&id), Some(blob))
+                }
+            };
+        }
+        snapshot
+    }
+
+    /// Tells whether all of a base image is in the store.
+    pub(crate) fn has_all(&self, image: &BaseImage) -> Result<bool, Error> {
+        for blob in image.blobs() {
+            if !self.store.blobs().has(&blob.digest)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Puts a layer that is in the store on top of a tree.
+    pub(crate) fn add(&self, below: &Snapshot, layer: LayerId) -> Snapshot {
+        self.push(below, layer, None)
+    }
+
+    fn push(&self, below: &Snapshot, id: LayerId, base: Option<BaseBlob>) -> Snapshot {
+        let cell = {
+            let mut cells = lock(&self.cells);
+            let new = || Arc::new(Cell { id: id.clone(), base, busy: Mutex::new(()), index: OnceLock::new(), content: OnceLock::new() });
+            cells.entry(id.clone()).or_insert_with(new).clone()
+        };
+        let layers = below.layers.iter().cloned().chain([cell]).collect();
+        Snapshot { id: keys::tree(&below.id, id.as_str()), layers: Arc::new(layers) }
+    }
+
+    /// Returns the merged view of a tree, downloading and indexing what it has to.
+    pub(crate) fn tree(&self, snapshot: &Snapshot) -> Result<Arc<Tree>, Error> {
+        if let Some(tree) = lock(&self.trees).get(&snapshot.id) {
+            return Ok(tree.clone());
+        }
+        let cells = snapshot.layers();
+        self.each(cells.iter().filter(|cell| cell.index.get().is_none()).collect(), &|cell| self.index(cell).map(drop))?;
+        let indexes = cells.iter().map(|cell| self.index(cell)).collect::<Result<Vec<_>, _>>()?;
+        let tree = Arc::new(Tree::new(indexes));
+        lock(&self.trees).insert(snapshot.id, tree.clone());
+        Ok(tree)
+    }
+
+    /// Returns a layer's index. Of a base image's layer it is made as its blob streams by, and kept.
+    pub(crate) fn index(&self, cell: &Cell) -> Result<Arc<Index>, Error> {
+        if let Some(index) = cell.index.get() {
+            return Ok(index.clone());
+        }
+        let _busy = lock(&cell.busy);
+        if let Some(index) = cell.index.get() {
+            return Ok(index.clone());
+        }
+        let index = match (self.store.layer(&cell.id)?, &cell.base) {
+            (Some(layer), _) => layer.index()?,
+            (None, Some(base)) => {
+                self.fetch(base)?;
+                let mut tar = self.open_blob(base)?;
+                let index = jettison_layer::read_layer(&mut tar, &mut NoSink)?.index;
+                tar.verify(base)?;
+                self.store.add_layer(cell.id.clone(), facts(base), &index)?;
+                index
+            }
+            (None, None) => return Err(gone(cell)),
+        };
+        Ok(cell.index.get_or_init(|| Arc::new(index)).clone())
+    }
+
+    /// Remembers digests that were taken of a layer's files.
+    pub(crate) fn remember_digests(&self, cell: &Cell, index: &Index) -> Result<(), Error> {
+        match self.store.layer(&cell.id)? {
+            Some(layer) => Ok(layer.update_index(index)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings the blob of a base image's layer into the store.
+    pub(crate) fn fetch(&self, base: &BaseBlob) -> Result<(), Error> {
+        match &base.from {
+            Some(from) => {
+                self.images.download(from, &base.descriptor, &|done| (self.progress)(&base.descriptor, done))
+            }
+            None if self.store.blobs().has(&base.descriptor.digest)? => Ok(()),
+            None => {
+                let why = format!("blob {} is gone from the store", base.descriptor.digest);
+                Err(Error::Image { image: base.diff_id.to_string(), why })
+            }
+        }
+    }
+
+    /// Returns the directories of a tree's layers for an overlay, lowest first, unpacking what is not yet unpacked.
+    pub(crate) fn directories(&self, snapshot: &Snapshot) -> Result<Vec<PathBuf>, Error> {
+        let cells = snapshot.layers();
+        let missing: Vec<usize> =
+            (0..cells.len()).map(|at| Ok((at, self.fs(&cells[at])?))).filter_map(absent).collect::<Result<_, Error>>()?;
+        let blobs: Vec<&BaseBlob> = missing.iter().filter_map(|at| cells[*at].base.as_ref()).collect();
+        self.each(blobs, &|blob| self.fetch(blob))?;
+        // Lowest first: what a tar leaves open is filled in from the tree below it.
+        for at in missing {
+            self.unpack(snapshot, at)?;
+        }
+        cells.iter().map(|cell| self.fs(cell)?.ok_or_else(|| gone(cell))).collect()
+    }
+
+    /// Returns the files of a layer.
+    pub(crate) fn content(&self, snapshot: &Snapshot, at: usize) -> Result<Arc<dyn Content>, Error> {
+        let cell = &snapshot.layers()[at];
+        if let Some(content) = cell.content.get() {
+            return Ok(content.clone());
+        }
+        let content: Arc<dyn Content> = match self.store.layer(&cell.id)?.map(|layer| (layer.fs(), layer)) {
+            Some((Some(directory), _)) => Arc::new(DirContent::new(Dir::open(&directory)?)),
+            Some((None, layer)) if layer.meta().facts.tar.is_some() => self.tar(&layer)?,
+            _ => {
+                self.directories(&snapshot.below(at + 1))?;
+                let directory = self.fs(cell)?.ok_or_else(|| gone(cell))?;
+                Arc::new(DirContent::new(Dir::open(&directory)?))
+            }
+        };
+        Ok(cell.content.get_or_init(|| content).clone())
+    }
+
+    /// Returns the files of all layers of a tree.
+    pub(crate) fn contents(&self, snapshot: &Snapshot) -> Result<TreeContent, Error> {
+        let layers = (0..snapshot.layers().len()).map(|at| self.content(snapshot, at));
+        Ok(TreeContent::new(layers.collect::<Result<_, _>>()?))
+    }
+
+    /// Returns the files of a COPY layer that was written as a tar.
+    fn tar(&self, layer: &Layer) -> Result<Arc<dyn Content>, Error> {
+        let Some(tar) = layer.meta().facts.tar else {
+            return Err(Error::Image { image: layer.id().to_string(), why: "its content is gone".to_owned() });
+        };
+        Ok(Arc::new(TarContent::new(self.store.blobs().open(&tar)?)?.0))
+    }
+
+    fn fs(&self, cell: &Cell) -> Result<Option<PathBuf>, Error> {
+        Ok(self.store.layer(&cell.id)?.and_then(|layer| layer.fs()))
+    }
+
+    /// Unpacks layer number `at` onto the tree below it.
+    fn unpack(&self, snapshot: &Snapshot, at: usize) -> Result<(), Error> {
+        let cell = &snapshot.layers()[at];
+        let _busy = lock(&cell.busy);
+        let stored = self.store.layer(&cell.id)?;
+        if stored.as_ref().is_some_and(|layer| layer.fs().is_some()) {
+            return Ok(());
+        }
+        let draft = self.store.draft_layer()?;
+        let target = Dir::open(&draft.fs())?;
+        match (&cell.base, stored) {
+            (Some(base), stored) => {
+                let mut tar = self.open_blob(base)?;
+                let mut unpacked = jettison_layer::unpack(&mut tar, &target, self.ownership())?;
+                tar.verify(base)?;
+                let below = self.tree(&snapshot.below(at))?;
+                let content = self.contents(&snapshot.below(at))?;
+                jettison_layer::fix_up(&target, &mut unpacked, &below, &content, self.ownership())?;
+                match stored {
+                    Some(layer) => layer.add_fs(draft)?,
+                    None => {
+                        let _ = draft.commit_as(cell.id.clone(), facts(base), &unpacked.index)?;
+                    }
+                }
+            }
+            (None, Some(layer)) => self.unpack_tar(&layer, draft, &target)?,
+            (None, None) => return Err(gone(cell)),
+        }
+        Ok(())
+    }
+
+    /// A COPY layer that was written as a tar gets a directory once something runs on it.
+    fn unpack_tar(&self, layer: &Layer, draft: jettison_store::LayerDraft, target: &Dir) -> Result<(), Error> {
+        jettison_layer::materialize(&layer.index()?, &*self.tar(layer)?, target, self.ownership())?;
+        Ok(layer.add_fs(draft)?)
+    }
+
+    fn open_blob(&self, base: &BaseBlob) -> Result<VerifiedTar, Error> {
+        let blob = self.store.blobs().open(&base.descriptor.digest)?;
+        let failed = |source: io::Error| Error::Image { image: base.descriptor.digest.to_string(), why: source.to_string() };
+        Ok(VerifiedTar { reader: decompress(blob).map_err(failed)?, digester: Digester::new() })
+    }
+
+    /// Calls `work` for each item, all at once: downloads wait for the network, not for each other.
+    fn each<T: Send>(&self, items: Vec<T>, work: &(dyn Fn(T) -> Result<(), Error> + Sync)) -> Result<(), Error> {
+        if items.len() < 2 {
+            return items.into_iter().try_for_each(work);
+        }
+        thread::scope(|scope| {
+            let threads: Vec<_> = items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+            let results = threads.into_iter().map(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            results.collect::<Vec<_>>().into_iter().collect()
+        })
+    }
+}
+
+/// The tar of a layer as it comes out of its blob, hashed on the way.
+struct VerifiedTar {
+    reader: Box<dyn Read + Send>,
+    digester: Digester,
+}
+
+impl Read for VerifiedTar {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.digester.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+impl VerifiedTar {
+    /// Reads what is behind the tar's end and compares the whole with the diff ID that the config promises.
+    fn verify(mut self, base: &BaseBlob) -> Result<(), Error> {
+        io::copy(&mut self, &mut io::sink())
+            .map_err(|source| Error::Image { image: base.diff_id.to_string(), why: source.to_string() })?;
+        let found = self.digester.finish();
+        if found == base.diff_id {
+            return Ok(());
+        }
+        let why = format!("the layer unpacks to {found}, but the image's config promises {}", base.diff_id);
+        Err(Error::Image { image: base.descriptor.digest.to_string(), why })
+    }
+}
+
+fn facts(base: &BaseBlob) -> LayerFacts {
+    let pulled = PulledBlob { descriptor: base.descriptor.clone(), diff_id: base.diff_id };
+    LayerFacts { pulled: Some(pulled), ..LayerFacts::default() }
+}
+
+fn absent<T>(found: Result<(usize, Option<T>), Error>) -> Option<Result<usize, Error>> {
+    match found {
+        Ok((_, Some(_))) => None,
+        Ok((at, None)) => Some(Ok(at)),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+fn gone(cell: &Cell) -> Error {
+    Error::Image { image: format!("layer {}", cell.id), why: "it is gone from the store".to_owned() }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,49 @@
+//! What a build is asked for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jettison_dockerfile::Parsed;
+use jettison_image::{Digest, Reference};
+
+use crate::ContextSource;
+
+/// Everything a build needs to know.
+pub struct Request {
+    /// The Dockerfile, parsed without errors.
+    pub dockerfile: Parsed,
+    /// Arguments, target, platform and the kinds of the named contexts.
+    pub plan: jettison_plan::Request,
+    /// The build context; `None` where only a Dockerfile was given.
+    pub context: Option<ContextSource>,
+    /// Named contexts, by [`jettison_plan::context_key`].
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// `--no-cache`: RUN, COPY and ADD are executed again.
+    pub no_cache: bool,
+    /// `--pull`: tags are looked up even where the store has them.
+    pub pull: bool,
+    /// How many steps run at once.
+    pub jobs: usize,
+    /// `created` of the image and the time of what came to be during the build, in seconds since 1970.
+    pub epoch: i64,
+    /// When the build started: what is younger came to be during the build.
+    pub started: jettison_layer::Timestamp,
+}
+
+/// What a named context is.
+#[derive(Debug, Clone)]
+pub enum NamedContext {
+    /// Files.
+    Directory(ContextSource),
+    /// An image of a registry or of the store.
+    Image(Reference),
+    /// An image of an OCI layout on disk.
+    Layout {
+        /// The layout's directory or tar.
+        path: PathBuf,
+        /// Which of its images.
+        tag: Option<String>,
+        /// Which of its images, by digest.
+        digest: Option<Digest>,
+    },
+}

@@ -1,0 +1,152 @@
+//! Runs the nodes of a graph, each behind its inputs and as many at once as allowed.
+
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::thread;
+
+/// What the nodes that are done have made, by number.
+pub(crate) struct Results<T>(Vec<OnceLock<T>>);
+
+impl<T> Results<T> {
+    /// Returns what node `node` made. Only a node's inputs may be asked for: those are done.
+    pub(crate) fn of(&self, node: usize) -> &T {
+        self.0[node].get().expect("inputs are done before their user starts")
+    }
+}
+
+struct State<E> {
+    /// How many inputs each node still waits for.
+    waiting: Vec<usize>,
+    /// Nodes that can start, the next one last.
+    ready: Vec<usize>,
+    unfinished: usize,
+    failure: Option<E>,
+}
+
+/// Calls `work` for every node of a graph in which node `i` needs `inputs[i]`, on at most `jobs` threads.
+///
+/// After the first error no further node starts; that error is returned once the running ones have ended. `on_failure`
+/// is called as soon as it is known, so that the running ones can be stopped.
+pub(crate) fn run<T: Send + Sync, E: Send>(
+    inputs: &[Vec<usize>],
+    jobs: usize,
+    work: &(dyn Fn(usize, &Results<T>) -> Result<T, E> + Sync),
+    on_failure: &(dyn Fn() + Sync),
+) -> Result<Vec<T>, E> {
+    let results = Results(inputs.iter().map(|_| OnceLock::new()).collect());
+    let mut users = vec![Vec::new(); inputs.len()];
+    let mut waiting = vec![0; inputs.len()];
+    for (node, needed) in inputs.iter().enumerate() {
+        let mut needed = needed.clone();
+        needed.sort_unstable();
+        needed.dedup();
+        waiting[node] = needed.len();
+        for input in needed {
+            users[input].push(node);
+        }
+    }
+    let ready = (0..inputs.len()).rev().filter(|node| waiting[*node] == 0).collect();
+    let state = Mutex::new(State { waiting, ready, unfinished: inputs.len(), failure: None });
+    let changed = Condvar::new();
+    let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
+    let worker = || {
+        loop {
+            let node = {
+                let mut state = lock();
+                loop {
+                    if state.failure.is_some() || state.unfinished == 0 {
+                        return;
+                    }
+                    if let Some(node) = state.ready.pop() {
+                        break node;
+                    }
+                    state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            };
+            let result = work(node, &results);
+            let mut state = lock();
+            match result {
+                Ok(value) => {
+                    let _ = results.0[node].set(value);
+                    state.unfinished -= 1;
+                    for user in &users[node] {
+                        state.waiting[*user] -= 1;
+                        if state.waiting[*user] == 0 {
+                            state.ready.push(*user);
+                        }
+                    }
+                }
+                Err(error) => {
+                    if state.failure.is_none() {
+                        state.failure = Some(error);
+                        on_failure();
+                    }
+                }
+            }
+            changed.notify_all();
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..jobs.min(inputs.len()) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match state.failure {
+        Some(error) => Err(error),
+        None => Ok(results.0.into_iter().filter_map(OnceLock::into_inner).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn inputs_come_first_and_each_node_runs_once() {
+        let inputs = vec![vec![], vec![0], vec![0], vec![1, 2, 1], vec![]];
+        let sums = run::<usize, ()>(
+            &inputs,
+            3,
+            &|node, results| Ok(1 + inputs[node].iter().map(|input| results.of(*input)).sum::<usize>()),
+            &|| (),
+        );
+        assert_eq!(sums, Ok(vec![1, 2, 2, 7, 1]));
+    }
+
+    #[test]
+    fn independent_nodes_run_at_once() {
+        let meet = Barrier::new(3);
+        let met = run::<(), ()>(
+            &[vec![], vec![], vec![]],
+            3,
+            &|_, _| {
+                meet.wait();
+                Ok(())
+            },
+            &|| (),
+        );
+        assert_eq!(met, Ok(vec![(), (), ()]));
+    }
+
+    #[test]
+    fn after_an_error_nothing_starts() {
+        let started = AtomicUsize::new(0);
+        let failed = AtomicUsize::new(0);
+        let result = run::<(), usize>(
+            &[vec![], vec![0], vec![1]],
+            2,
+            &|node, _| {
+                started.fetch_add(1, Ordering::Relaxed);
+                if node == 1 { Err(node) } else { Ok(()) }
+            },
+            &|| {
+                failed.fetch_add(1, Ordering::Relaxed);
+            },
+        );
+        assert_eq!((result, started.into_inner(), failed.into_inner()), (Err(1), 2, 1));
+    }
+}

@@ -1,0 +1,278 @@
+//! Where COPY and mounts read from: contexts and trees, both as a merged view with the files behind it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use jettison_dockerfile::ignore::Patterns;
+use jettison_image::{Digest, Digester};
+use jettison_layer::{Content, Entry, Kind, Tree};
+use jettison_plan::{Copy, Graph, MountKind, Operation, Origin};
+
+use crate::context::ContextFiles;
+use crate::layers::{Layers, Snapshot, lock};
+use crate::request::{NamedContext, Request};
+use crate::{ContextSource, Error};
+
+/// A tree that files are taken from.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) tree: Arc<Tree>,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Context(Arc<ContextFiles>),
+    Snapshot(Snapshot),
+}
+
+/// The sources of a build; each context is listed once, when the first step needs it.
+pub(crate) struct Sources<'a> {
+    request: &'a Request,
+    layers: &'a Layers<'a>,
+    /// What instructions want of each context: `None` is the build context.
+    wanted: BTreeMap<Option<String>, Vec<String>>,
+    contexts: Mutex<HashMap<Option<String>, Source>>,
+    /// Digests of files, by tree and path, as they were taken.
+    digests: Mutex<HashMap<FileKey, Digest>>,
+}
+
+/// A file of a context (by name) or of a layer (by ID).
+type FileKey = (String, Vec<u8>);
+
+impl<'a> Sources<'a> {
+    pub(crate) fn new(request: &'a Request, layers: &'a Layers<'a>, graph: &Graph) -> Sources<'a> {
+        Sources { request, layers, wanted: wanted(graph), contexts: Mutex::default(), digests: Mutex::default() }
+    }
+
+    /// Returns the source that `origin` names; `tree` gives the tree of a node.
+    pub(crate) fn get(&self, origin: &Origin, tree: &dyn Fn(usize) -> Snapshot) -> Result<Source, Error> {
+        match origin {
+            Origin::Context => self.context(None),
+            Origin::NamedContext(name) => self.context(Some(name.clone())),
+            Origin::Tree(node) => self.of_snapshot(&tree(*node)),
+        }
+    }
+
+    pub(crate) fn of_snapshot(&self, snapshot: &Snapshot) -> Result<Source, Error> {
+        Ok(Source { tree: self.layers.tree(snapshot)?, place: Place::Snapshot(snapshot.clone()) })
+    }
+
+    fn context(&self, name: Option<String>) -> Result<Source, Error> {
+        let mut contexts = lock(&self.contexts);
+        if let Some(source) = contexts.get(&name) {
+            return Ok(source.clone());
+        }
+        let files = match self.directory(name.as_ref())? {
+            Some(directory) => {
+                let wanted = self.wanted.get(&name).map(Vec::as_slice).unwrap_or_default();
+                ContextFiles::read(directory, wanted)?
+            }
+            None => return Ok(Source { tree: Arc::default(), place: Place::Snapshot(Snapshot::empty()) }),
+        };
+        let tree = Arc::new(Tree::new([Arc::new(files.index.clone())]));
+        let source = Source { tree, place: Place::Context(Arc::new(files)) };
+        contexts.insert(name, source.clone());
+        Ok(source)
+    }
+
+    fn directory(&self, name: Option<&String>) -> Result<Option<&ContextSource>, Error> {
+        let Some(name) = name else { return Ok(self.request.context.as_ref()) };
+        match self.request.contexts.get(name) {
+            Some(NamedContext::Directory(source)) => Ok(Some(source)),
+            _ => Err(Error::Image { image: name.clone(), why: "the named context holds no files".to_owned() }),
+        }
+    }
+
+    /// Returns the digest of the content of `path` in `source`, a file, taking it where nobody has yet.
+    pub(crate) fn digest(&self, source: &Source, path: &[u8]) -> Result<Option<Digest>, Error> {
+        let Some(node) = source.tree.get(path) else { return Ok(None) };
+        let (layer, entry) = node.content();
+        let Kind::File { digest, .. } = entry.kind else { return Ok(None) };
+        if digest.is_some() {
+            return Ok(digest);
+        }
+        let key = (source.name(layer), entry.path.clone());
+        if let Some(digest) = lock(&self.digests).get(&key) {
+            return Ok(Some(*digest));
+        }
+        let content = self.content(source, layer)?;
+        let digest = hash(&*content, entry)?;
+        lock(&self.digests).insert(key, digest);
+        Ok(Some(digest))
+    }
+
+    /// Takes the digests of all files at and below `top` that nobody has taken yet, on all cores.
+    pub(crate) fn take_digests(&self, source: &Source, top: &[u8]) -> Result<(), Error> {
+        /// Below this many files a thread costs more than it saves.
+        const FILES_PER_THREAD: usize = 32;
+        let missing: Vec<(usize, &Entry)> = {
+            let taken = lock(&self.digests);
+            let untaken = |(layer, entry): &(usize, &Entry)| {
+                matches!(entry.kind, Kind::File { digest: None, .. })
+                    && !taken.contains_key(&(source.name(*layer), entry.path.clone()))
+            };
+            source.tree.subtree(top).map(|node| node.content()).filter(untaken).collect()
+        };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let threads = cores.min(missing.len() / FILES_PER_THREAD).max(1);
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<(), Error> {
+            while let Some((layer, entry)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let digest = hash(&*self.content(source, *layer)?, entry)?;
+                lock(&self.digests).insert((source.name(*layer), entry.path.clone()), digest);
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).fold(own, Result::and)
+        })
+    }
+
+    /// Returns the files of layer number `layer` of `source`.
+    pub(crate) fn content(&self, source: &Source, layer: usize) -> Result<Arc<dyn Content>, Error> {
+        match &source.place {
+            Place::Context(files) => Ok(files.content()),
+            Place::Snapshot(snapshot) => self.layers.content(snapshot, layer),
+        }
+    }
+
+    /// Returns a small text file, links followed; empty where there is none.
+    pub(crate) fn text(&self, source: &Source, path: &[u8]) -> Result<String, Error> {
+        /// The largest `/etc/passwd` that is believed, in bytes.
+        const MAX_TEXT: u64 = 16 << 20;
+        let Ok(path) = source.tree.resolve(path, true) else { return Ok(String::new()) };
+        let Some(node) = source.tree.get(&path) else { return Ok(String::new()) };
+        let (layer, entry) = node.content();
+        if !matches!(entry.kind, Kind::File { .. }) {
+            return Ok(String::new());
+        }
+        let content = self.content(source, layer)?;
+        let mut bytes = Vec::new();
+        let read = content.open(entry).and_then(|reader| reader.take(MAX_TEXT).read_to_end(&mut bytes));
+        read.map_err(|source| Error::Io {
+            action: "read",
+            path: String::from_utf8_lossy(&path).into_owned().into(),
+            source,
+        })?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Writes the digests that were taken into the indexes of their layers, for the next build.
+    pub(crate) fn remember(&self, source: &Source) -> Result<(), Error> {
+        let Place::Snapshot(snapshot) = &source.place else { return Ok(()) };
+        for cell in snapshot.layers() {
+            let name = cell.id.as_str();
+            let taken: Vec<(Vec<u8>, Digest)> = {
+                let digests = lock(&self.digests);
+                let of_layer = digests.iter().filter(|((owner, _), _)| owner == name);
+                of_layer.map(|((_, path), digest)| (path.clone(), *digest)).collect()
+            };
+            if taken.is_empty() {
+                continue;
+            }
+            let mut index = (*self.layers.index(cell)?).clone();
+            for (path, taken) in taken {
+                if let Some(at) = index.position(&path)
+                    && let Kind::File { digest, .. } = &mut index.entries[at].kind
+                {
+                    *digest = Some(taken);
+                }
+            }
+            self.layers.remember_digests(cell, &index)?;
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    /// Tells whether `.dockerignore` hides a path.
+    pub(crate) fn hides(&self, path: &str) -> bool {
+        matches!(&self.place, Place::Context(files) if files.hides(path))
+    }
+
+    /// Tells whether this is a context, whose files may change under our hands.
+    pub(crate) fn is_context(&self) -> bool {
+        matches!(self.place, Place::Context(_))
+    }
+
+    fn name(&self, layer: usize) -> String {
+        match &self.place {
+            Place::Context(files) => files.path().display().to_string(),
+            Place::Snapshot(snapshot) => snapshot.layers()[layer].id.to_string(),
+        }
+    }
+}
+
+fn hash(content: &dyn Content, entry: &Entry) -> Result<Digest, Error> {
+    let failed = |source: io::Error| Error::Io {
+        action: "read",
+        path: String::from_utf8_lossy(&entry.path).into_owned().into(),
+        source,
+    };
+    let mut reader = content.open(entry).map_err(failed)?;
+    let mut digester = Digester::new();
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match reader.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(digester.finish()),
+            read => digester.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Returns the paths below which the instructions of a graph look, for each context.
+fn wanted(graph: &Graph) -> BTreeMap<Option<String>, Vec<String>> {
+    let mut wanted: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
+    let mut add = |origin: &Origin, paths: Vec<String>| {
+        let context = match origin {
+            Origin::Context => None,
+            Origin::NamedContext(name) => Some(name.clone()),
+            Origin::Tree(_) => return,
+        };
+        wanted.entry(context).or_default().extend(paths);
+    };
+    for node in &graph.nodes {
+        match &node.operation {
+            Operation::Copy(copy) => add(&copy.from, literal_starts(copy)),
+            Operation::Run(run) => {
+                for mount in &run.mounts {
+                    match &mount.kind {
+                        MountKind::Bind { from, source } => add(from, vec![relative(source)]),
+                        MountKind::Cache { from: Some((from, source)), .. } => add(from, vec![relative(source)]),
+                        MountKind::Cache { from: None, .. } | MountKind::Tmpfs { .. } => {}
+                    }
+                }
+            }
+            Operation::Image { .. } | Operation::Workdir(_) => {}
+        }
+    }
+    wanted
+}
+
+/// The part of each source before its first pattern.
+fn literal_starts(copy: &Copy) -> Vec<String> {
+    let literal = |component: &&str| !jettison_dockerfile::glob::has_wildcards(component);
+    let start = |source: &String| {
+        let components: Vec<&str> = source.split('/').filter(|part| *part != ".").take_while(literal).collect();
+        components.join("/")
+    };
+    copy.sources.iter().map(start).collect()
+}
+
+fn relative(path: &str) -> String {
+    path.trim_start_matches('/').to_owned()
+}
+
+/// Reads the patterns of `--exclude`.
+pub(crate) fn exclusions(patterns: &[String]) -> Result<Option<Patterns>, String> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    Patterns::new(patterns).map(Some).map_err(|error| error.to_string())
+}
