@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
+
+use crate::tools;
 
 /// A folder of files, removed when dropped. Every user of the machine may read it.
 pub struct Context {
@@ -28,6 +31,13 @@ impl Context {
     /// Makes a context with the Dockerfile `text`.
     pub fn of(text: &str) -> Context {
         Context::new().file("Dockerfile", text)
+    }
+
+    /// Makes a context with what is in `folder`.
+    pub fn copy_of(folder: &Path) -> Context {
+        let context = Context::new();
+        tools::checked(Command::new("cp").arg("-R").arg(folder.join(".")).arg(context.path()));
+        context
     }
 
     /// Returns the folder.

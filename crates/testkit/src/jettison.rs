@@ -32,6 +32,8 @@ pub enum Who {
     OneId,
     /// Uid 0 that may chroot, but neither mount nor make user namespaces.
     ChrootOnly,
+    /// An ordinary user where the kernel refuses user namespaces.
+    NoNamespaces,
 }
 
 /// A home, a store and a configuration in which the binary runs; removed when dropped.
@@ -111,10 +113,12 @@ impl Jettison {
         fs::create_dir_all(jettison.path("docker")).unwrap();
         jettison.write("registries.conf", "");
         if matches!(who, Who::Subordinate | Who::OneId) {
+            jettison.write_users();
+        }
+        if !matches!(who, Who::Me | Who::ChrootOnly) {
             for path in ["", "work", "docker"] {
                 chown(jettison.path(path), Some(USER), Some(USER)).unwrap();
             }
-            jettison.write_users();
         }
         jettison
     }
@@ -236,7 +240,10 @@ impl Jettison {
         let mut command = match self.who {
             Who::Me => Command::new(&self.binary),
             Who::Subordinate | Who::OneId => self.as_user(),
-            Who::ChrootOnly => self.as_chroot_only(),
+            Who::ChrootOnly => self.without_namespaces("--bounding-set=-sys_admin --inh-caps=-sys_admin"),
+            Who::NoNamespaces => {
+                self.without_namespaces(&format!("--reuid={USER} --regid={USER} --clear-groups"))
+            }
         };
         command.args(arguments).current_dir(self.path("work")).env_clear();
         for (name, value) in [
@@ -264,8 +271,8 @@ impl Jettison {
         command
     }
 
-    /// A user namespace that allows no further ones stands for a container that gives uid 0 and little else.
-    fn as_chroot_only(&self) -> Command {
+    /// A user namespace that allows no further ones stands for a kernel that allows none; `privileges` are setpriv's.
+    fn without_namespaces(&self, privileges: &str) -> Command {
         let mut command = Command::new(tools::require("unshare"));
         command.args([
             "--user",
@@ -276,10 +283,9 @@ impl Jettison {
             "--",
         ]);
         command.args(["sh", "-ec"]);
-        command.arg(
-            "echo 0 >/proc/sys/user/max_user_namespaces; \
-             exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin -- \"$0\" \"$@\"",
-        );
+        command.arg(format!(
+            "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv {privileges} -- \"$0\" \"$@\""
+        ));
         command.arg(&self.binary);
         command
     }
