@@ -1,4 +1,5 @@
 //! The parts are real: skopeo, another project's client, pushes and pulls through each of them.
+#![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 use std::process::Command;
 
