@@ -34,6 +34,12 @@ pub enum UnknownCompression {
     Force(String),
 }
 
+impl Default for CompressionOptions {
+    fn default() -> CompressionOptions {
+        CompressionOptions::GZIP
+    }
+}
+
 impl CompressionOptions {
     /// Images for registries and layouts: gzip, as docker's.
     pub const GZIP: CompressionOptions =
