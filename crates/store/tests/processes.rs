@@ -1,5 +1,9 @@
 //! Several processes, some of which die.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and tells its parent that it is ready")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and tells its parent that it is ready"
+)]
 
 mod common;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Component, Path, PathBuf};
 
 use jettison_layer::decompress;
@@ -47,26 +47,29 @@ impl Files {
             return Ok(Files::Directory(path.to_owned()));
         }
         let mut file = File::open(path).map_err(|source| failed(path, source))?;
-        if is_plain_tar(&file).map_err(|source| failed(path, source))? {
-            return Files::of_tar(path, file);
+        // A pipe can be read once only.
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return Files::read(store, &mut file, path);
         }
-        Files::read(store, &mut file, path)
+        match is_plain_tar(&file).map_err(|source| failed(path, source))? {
+            true => Files::of_tar(path, file),
+            false => Files::decompressed(store, &file, path),
+        }
     }
 
-    /// Copies a stream to a temporary file that nobody else sees, decompressing it on the way.
-    pub(super) fn read(store: &Store, input: &mut (dyn Read + Send), path: &Path) -> Result<Files> {
-        let temporary = store.temporary_file()?;
-        let mut input = decompress(input).map_err(|source| failed(path, source))?;
-        let mut output = &temporary;
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            let read = crate::gate::uninterrupted(|| input.read(&mut buffer))
-                .map_err(|source| failed(path, source))?;
-            if read == 0 {
-                return Files::of_tar(path, temporary);
-            }
-            output.write_all(&buffer[..read]).map_err(|source| Error::io("write", store.root(), source))?;
+    /// Copies a stream to a temporary file that nobody else sees.
+    pub(super) fn read(store: &Store, input: &mut dyn Read, path: &Path) -> Result<Files> {
+        let spooled = spool(store, input, path)?;
+        match is_plain_tar(&spooled).map_err(|source| failed(path, source))? {
+            true => Files::of_tar(path, spooled),
+            false => Files::decompressed(store, &spooled, path),
         }
+    }
+
+    fn decompressed(store: &Store, file: &File, path: &Path) -> Result<Files> {
+        let content = Slice { file, offset: 0, left: u64::MAX };
+        let mut content = decompress(content).map_err(|source| failed(path, source))?;
+        Files::of_tar(path, spool(store, content.as_mut(), path)?)
     }
 
     fn of_tar(path: &Path, file: File) -> Result<Files> {
@@ -128,10 +131,26 @@ impl Files {
     }
 }
 
+/// Copies a stream to a temporary file.
+fn spool(store: &Store, input: &mut dyn Read, path: &Path) -> Result<File> {
+    let temporary = store.temporary_file()?;
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let read =
+            crate::gate::uninterrupted(|| input.read(&mut buffer)).map_err(|source| failed(path, source))?;
+        if read == 0 {
+            return Ok(temporary);
+        }
+        (&temporary).write_all(&buffer[..read]).map_err(|source| Error::io("write", store.root(), source))?;
+    }
+}
+
 /// Lists a tar. Directories and odd members are left out: no document names them.
 fn list(file: &File) -> io::Result<HashMap<String, Member>> {
     let mut members = HashMap::new();
-    let mut archive = tar::Archive::new(file);
+    let mut tar = file;
+    tar.rewind()?;
+    let mut archive = tar::Archive::new(tar);
     for entry in archive.entries_with_seek()? {
         let entry = entry?;
         if members.len() == MAX_MEMBERS {
@@ -212,6 +231,7 @@ fn is_plain_tar(file: &File) -> io::Result<bool> {
 struct Slice<'a> {
     file: &'a File,
     offset: u64,
+    /// `u64::MAX` for all there is.
     left: u64,
 }
 
@@ -221,6 +241,10 @@ impl Read for Slice<'_> {
 
         let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let read = self.file.read_at(&mut buffer[..wanted], self.offset)?;
+        if self.left == u64::MAX {
+            self.offset += read as u64;
+            return Ok(read);
+        }
         if read == 0 && wanted > 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,

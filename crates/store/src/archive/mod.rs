@@ -67,7 +67,7 @@ impl Archive {
     }
 
     /// Reads a tar, which may be compressed, to its end.
-    pub fn read(store: &Store, input: &mut (dyn Read + Send), name: &Path) -> Result<Archive> {
+    pub fn read(store: &Store, input: &mut dyn Read, name: &Path) -> Result<Archive> {
         Archive::of(Files::read(store, input, name)?)
     }
 
