@@ -93,7 +93,7 @@ pub(super) fn reap(command: Pid, channel: &Channel) -> i32 {
             }
             continue;
         }
-        while let Ok(Some((pid, status))) = rustix::process::waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == command {
                 let code = code(status);
                 let _ = channel.send(&Notice::Ended(code), &[]);
