@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 
 use jettison_image::{Descriptor, Digest};
 
+use super::Context;
 use super::error::{ExportError, Result};
 use super::prepare::Prepared;
 use super::watch::Watch;
-use super::Context;
 
 /// Writes the members of an archive.
 pub(super) struct ArchiveWriter<'a> {
@@ -104,7 +104,9 @@ pub(super) fn copy(
         if copied > descriptor.size {
             break;
         }
-        let canceled = |error| if context.cancel.is_cancelled() { ExportError::Canceled } else { ExportError::Stream(error) };
+        let canceled = |error| {
+            if context.cancel.is_cancelled() { ExportError::Canceled } else { ExportError::Stream(error) }
+        };
         out.write_all(&buffer[..read]).map_err(canceled)?;
     }
     if copied == descriptor.size {

@@ -46,7 +46,8 @@ impl CompressionOptions {
         CompressionOptions { compression: Compression::Gzip { level: DEFAULT_GZIP_LEVEL }, force: false };
 
     /// Archives for daemons, which unpack them at once: `docker save` does not compress either.
-    pub const UNCOMPRESSED: CompressionOptions = CompressionOptions { compression: Compression::None, force: false };
+    pub const UNCOMPRESSED: CompressionOptions =
+        CompressionOptions { compression: Compression::None, force: false };
 
     /// Reads the attributes of an output; what is not given is as in `self`.
     pub fn with(
@@ -65,7 +66,9 @@ impl CompressionOptions {
         let compression = match (compression, level) {
             (compression, None) => compression,
             (Compression::None, Some(_)) => return Err(UnknownCompression::NoLevel),
-            (Compression::Gzip { .. }, Some(level)) => Compression::Gzip { level: number(level, 9)?.unsigned_abs() },
+            (Compression::Gzip { .. }, Some(level)) => {
+                Compression::Gzip { level: number(level, 9)?.unsigned_abs() }
+            }
             (Compression::Zstd { .. }, Some(level)) => Compression::Zstd { level: number(level, 22)? },
         };
         let force = match force.map(|force| (force.parse(), force)) {
@@ -122,7 +125,10 @@ mod tests {
             ((None, Some("9"), None), options(Compression::Gzip { level: 9 }, false)),
             ((Some("uncompressed"), None, Some("true")), options(Compression::None, true)),
             ((Some("zstd"), Some("22"), Some("")), options(Compression::Zstd { level: 22 }, true)),
-            ((Some("zstd"), Some("23"), None), Err(UnknownCompression::Level { level: "23".into(), highest: 22 })),
+            (
+                (Some("zstd"), Some("23"), None),
+                Err(UnknownCompression::Level { level: "23".into(), highest: 22 }),
+            ),
             ((None, Some("0"), None), Err(UnknownCompression::Level { level: "0".into(), highest: 9 })),
             ((Some("estargz"), None, None), Err(UnknownCompression::Name("estargz".into()))),
             ((Some("uncompressed"), Some("1"), None), Err(UnknownCompression::NoLevel)),

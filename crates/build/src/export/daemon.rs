@@ -10,12 +10,12 @@ use std::time::Duration;
 use jettison_registry::Cancel;
 use serde::Deserialize;
 
+use super::Context;
 use super::docker::write_docker_archive;
 use super::error::{ExportError, Result};
 use super::http::{self, ChunkedWriter, Response};
 use super::place::Place;
 use super::prepare::Prepared;
-use super::Context;
 
 /// Where docker listens unless `DOCKER_HOST` says otherwise.
 const DEFAULT: &str = "unix:///var/run/docker.sock";
@@ -46,7 +46,9 @@ impl DaemonAddress {
                 let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
                 Ok(DaemonAddress::Tcp(if has_port { host.to_owned() } else { format!("{host}:2375") }))
             }
-            Some(("ssh", _)) => refused("ssh is not supported: forward the socket with \"ssh -L\" and use unix://"),
+            Some(("ssh", _)) => {
+                refused("ssh is not supported: forward the socket with \"ssh -L\" and use unix://")
+            }
             Some(("https", _)) => refused("TLS is not supported: forward the socket and use unix://"),
             _ => refused("expected unix:///PATH or tcp://HOST:PORT"),
         }
@@ -63,9 +65,14 @@ impl fmt::Display for DaemonAddress {
 }
 
 /// Loads images into the daemon and returns its own words, such as `Loaded image: app:latest`.
-pub fn load_into_daemon(address: &DaemonAddress, images: &[Prepared<'_>], context: Context<'_>) -> Result<String> {
+pub fn load_into_daemon(
+    address: &DaemonAddress,
+    images: &[Prepared<'_>],
+    context: Context<'_>,
+) -> Result<String> {
     let failed = |why: String| ExportError::Daemon { address: address.to_string(), why };
-    let connection = Connection::open(address, context.cancel).map_err(|error| failed(unreachable(&error)))?;
+    let connection =
+        Connection::open(address, context.cancel).map_err(|error| failed(unreachable(&error)))?;
     let host = match address {
         DaemonAddress::Unix(_) => "localhost",
         DaemonAddress::Tcp(host) => host,
@@ -75,7 +82,9 @@ pub fn load_into_daemon(address: &DaemonAddress, images: &[Prepared<'_>], contex
     let answer = match (&sent, http::read_response(&connection)) {
         _ if context.cancel.is_cancelled() => return Err(ExportError::Canceled),
         (_, Ok(answer)) => answer,
-        (Err(_), Err(_)) => return Err(sent.err().map_or(ExportError::Canceled, |error| name_daemon(error, address))),
+        (Err(_), Err(_)) => {
+            return Err(sent.err().map_or(ExportError::Canceled, |error| name_daemon(error, address)));
+        }
         (Ok(()), Err(error)) => return Err(failed(error.to_string())),
     };
     let words = outcome(&answer).map_err(failed)?;
@@ -83,9 +92,15 @@ pub fn load_into_daemon(address: &DaemonAddress, images: &[Prepared<'_>], contex
     Ok(words)
 }
 
-fn send(connection: &Connection<'_>, host: &str, images: &[Prepared<'_>], context: Context<'_>) -> Result<()> {
+fn send(
+    connection: &Connection<'_>,
+    host: &str,
+    images: &[Prepared<'_>],
+    context: Context<'_>,
+) -> Result<()> {
     let mut out = BufWriter::with_capacity(256 << 10, connection);
-    http::write_head(&mut out, host, "/images/load?quiet=1", "application/x-tar").map_err(ExportError::Stream)?;
+    http::write_head(&mut out, host, "/images/load?quiet=1", "application/x-tar")
+        .map_err(ExportError::Stream)?;
     let mut body = ChunkedWriter::new(out);
     write_docker_archive(images, Place::Stream(&mut body), context)?;
     body.finish().map_err(ExportError::Stream)
@@ -93,7 +108,9 @@ fn send(connection: &Connection<'_>, host: &str, images: &[Prepared<'_>], contex
 
 fn name_daemon(error: ExportError, address: &DaemonAddress) -> ExportError {
     match error {
-        ExportError::Stream(error) => ExportError::Daemon { address: address.to_string(), why: error.to_string() },
+        ExportError::Stream(error) => {
+            ExportError::Daemon { address: address.to_string(), why: error.to_string() }
+        }
         other => other,
     }
 }
@@ -103,7 +120,9 @@ fn unreachable(error: &io::Error) -> String {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             "nobody listens there: start docker or podman's API service, or set DOCKER_HOST".to_owned()
         }
-        io::ErrorKind::PermissionDenied => "permission denied: is this user in the socket's group?".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied: is this user in the socket's group?".to_owned()
+        }
         _ => error.to_string(),
     }
 }
@@ -214,7 +233,14 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap(), address, "{text}");
         }
-        for bad in ["ssh://host", "https://host:2376", "unix://relative", "tcp://", "docker", "npipe:////./pipe/docker"] {
+        for bad in [
+            "ssh://host",
+            "https://host:2376",
+            "unix://relative",
+            "tcp://",
+            "docker",
+            "npipe:////./pipe/docker",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

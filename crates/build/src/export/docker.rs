@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use jettison_image::Reference;
 use serde::Serialize;
 
+use super::Context;
 use super::archive::{ArchiveWriter, blob_name};
 use super::error::Result;
 use super::layout::{INDEX, LAYOUT, LAYOUT_VERSION, index};
 use super::place::Place;
 use super::prepare::Prepared;
-use super::Context;
 
 /// An entry of `manifest.json`.
 #[derive(Serialize)]
@@ -44,7 +44,8 @@ pub fn write_docker_archive(images: &[Prepared<'_>], place: Place<'_>, context: 
 fn manifest(images: &[Prepared<'_>]) -> Vec<u8> {
     let entry = |image: &Prepared<'_>| Entry {
         config: blob_name(&image.config_descriptor.digest),
-        repo_tags: Some(tags(image).map(Reference::familiar).collect::<Vec<_>>()).filter(|tags| !tags.is_empty()),
+        repo_tags: Some(tags(image).map(Reference::familiar).collect::<Vec<_>>())
+            .filter(|tags| !tags.is_empty()),
         layers: image.layers.iter().map(|layer| blob_name(&layer.descriptor.digest)).collect(),
     };
     json(&images.iter().map(entry).collect::<Vec<_>>())

@@ -19,7 +19,12 @@ pub(super) struct Response {
 }
 
 /// Writes the head of a POST whose body follows in chunks.
-pub(super) fn write_head(out: &mut dyn Write, host: &str, target: &str, content_type: &str) -> io::Result<()> {
+pub(super) fn write_head(
+    out: &mut dyn Write,
+    host: &str,
+    target: &str,
+    content_type: &str,
+) -> io::Result<()> {
     write!(
         out,
         "POST {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: jettison\r\nContent-Type: {content_type}\r\n\
@@ -72,7 +77,8 @@ pub(super) fn read_response(input: impl Read) -> io::Result<Response> {
             continue;
         }
         let header = |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        let chunked = header("transfer-encoding").is_some_and(|(_, value)| value.eq_ignore_ascii_case("chunked"));
+        let chunked =
+            header("transfer-encoding").is_some_and(|(_, value)| value.eq_ignore_ascii_case("chunked"));
         let length = header("content-length").and_then(|(_, value)| value.parse().ok());
         let mut body = Vec::new();
         match length {
@@ -125,7 +131,11 @@ fn line(input: &mut impl BufRead) -> io::Result<String> {
     let mut bytes = Vec::new();
     input.take(MAX_LINE).read_until(b'\n', &mut bytes)?;
     if bytes.pop() != Some(b'\n') {
-        return Err(if bytes.is_empty() { malformed("it closed the connection") } else { malformed("a line does not end") });
+        return Err(if bytes.is_empty() {
+            malformed("it closed the connection")
+        } else {
+            malformed("a line does not end")
+        });
     }
     if bytes.last() == Some(&b'\r') {
         bytes.pop();
@@ -145,7 +155,11 @@ mod tests {
     fn responses_of_all_framings_are_read() {
         for (text, status, body) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokX", 200, "ok"),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n2\r\nok\r\n3;x=y\r\nay!\r\n0\r\n\r\n", 200, "okay!"),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n2\r\nok\r\n3;x=y\r\nay!\r\n0\r\n\r\n",
+                200,
+                "okay!",
+            ),
             ("HTTP/1.0 404 Not Found\r\n\r\ngone", 404, "gone"),
             ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 204, ""),
         ] {
@@ -156,7 +170,9 @@ mod tests {
 
     #[test]
     fn what_is_not_http_is_an_error() {
-        for text in ["", "SSH-2.0-OpenSSH\r\n", "HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n"] {
+        for text in
+            ["", "SSH-2.0-OpenSSH\r\n", "HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n"]
+        {
             assert!(read_response(text.as_bytes()).is_err(), "{text}");
         }
         let endless = format!("HTTP/1.1 200 {}", "x".repeat(1 << 20));

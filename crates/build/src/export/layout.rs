@@ -7,12 +7,12 @@ use std::path::Path;
 use jettison_image::{Descriptor, Index, MAX_MANIFEST_SIZE, RawManifest, media_type};
 use jettison_store::{IMAGE_NAME, REF_NAME};
 
+use super::Context;
 use super::archive::{ArchiveWriter, blob_name, cannot_read, copy};
 use super::error::{ExportError, Result};
 use super::place::{self, Place};
 use super::prepare::Prepared;
 use super::watch::Watch;
-use super::Context;
 
 pub(super) const LAYOUT: &str = "oci-layout";
 pub(super) const INDEX: &str = "index.json";
@@ -99,7 +99,9 @@ fn existing(directory: &Path) -> Result<Vec<Descriptor>> {
     let raw = RawManifest { media_type: media_type::OCI_INDEX.to_owned(), bytes };
     match raw.index() {
         Ok(index) => Ok(index.manifests),
-        Err(error) => Err(ExportError::InTheWay { path, why: format!("there is one that cannot be read: {error}") }),
+        Err(error) => {
+            Err(ExportError::InTheWay { path, why: format!("there is one that cannot be read: {error}") })
+        }
     }
 }
 
@@ -115,7 +117,8 @@ fn write_blobs(image: &Prepared<'_>, directory: &Path, context: Context<'_>) -> 
         })?;
     }
     let manifest = image.manifest.descriptor();
-    for (descriptor, bytes) in [(&image.config_descriptor, &image.config), (&manifest, &image.manifest.bytes)] {
+    for (descriptor, bytes) in [(&image.config_descriptor, &image.config), (&manifest, &image.manifest.bytes)]
+    {
         write_blob(directory, descriptor, |out| out.write_all(bytes).map_err(ExportError::Stream))?;
     }
     Ok(())

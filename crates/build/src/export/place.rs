@@ -41,7 +41,8 @@ impl Place<'_> {
 /// Writes a file beside `path` and renames it.
 pub(super) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let temporary = Temporary::beside(path);
-    let file = File::create_new(&temporary.0).map_err(|source| ExportError::file("create", &temporary.0, source))?;
+    let file =
+        File::create_new(&temporary.0).map_err(|source| ExportError::file("create", &temporary.0, source))?;
     write_to(file, &temporary.0, write)?;
     fs::rename(&temporary.0, path).map_err(|source| ExportError::file("write", path, source))
 }

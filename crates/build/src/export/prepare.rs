@@ -13,11 +13,11 @@ use jettison_image::{
 use jettison_layer::{Compression, decompress};
 use jettison_store::Store;
 
+use super::Context;
 use super::compression::{CompressionOptions, oci_media_type};
 use super::error::{ExportError, Result};
 use super::source::{FetchBlob, ImageSource, SourceLayer};
 use super::watch::Watch;
-use super::Context;
 
 /// An image whose blobs all have their digests.
 pub struct Prepared<'a> {
@@ -56,7 +56,11 @@ enum Content<'a> {
 ///
 /// A pulled blob stays as it is unless `options` force another compression. What is compressed here is kept in the store
 /// and never compressed again. The tar of each layer must have the digest that the config promises.
-pub fn prepare<'a>(source: ImageSource<'a>, options: &CompressionOptions, context: Context<'_>) -> Result<Prepared<'a>> {
+pub fn prepare<'a>(
+    source: ImageSource<'a>,
+    options: &CompressionOptions,
+    context: Context<'_>,
+) -> Result<Prepared<'a>> {
     let config = Config::parse(&source.config)?;
     let diff_ids = &config.rootfs.diff_ids;
     if !source.layers.iter().map(|layer| &layer.diff_id).eq(diff_ids) {
@@ -65,13 +69,14 @@ pub fn prepare<'a>(source: ImageSource<'a>, options: &CompressionOptions, contex
     let layers = prepare_layers(source.layers, options, context)?;
     let config_descriptor = Descriptor::of(media_type::OCI_CONFIG, &source.config);
     let descriptors: Vec<Descriptor> = layers.iter().map(|layer| layer.descriptor.clone()).collect();
-    let (config_descriptor, manifest) = match source.manifest.map(|raw| reuse(raw, &config_descriptor, &descriptors)) {
-        Some(Some((config_descriptor, raw))) => (config_descriptor, raw),
-        _ => {
-            let manifest = Manifest::oci(config_descriptor.clone(), descriptors).to_raw();
-            (config_descriptor, manifest)
-        }
-    };
+    let (config_descriptor, manifest) =
+        match source.manifest.map(|raw| reuse(raw, &config_descriptor, &descriptors)) {
+            Some(Some((config_descriptor, raw))) => (config_descriptor, raw),
+            _ => {
+                let manifest = Manifest::oci(config_descriptor.clone(), descriptors).to_raw();
+                (config_descriptor, manifest)
+            }
+        };
     let platform = config.platform();
     Ok(Prepared { config: source.config, config_descriptor, layers, manifest, platform, names: source.names })
 }
@@ -79,7 +84,8 @@ pub fn prepare<'a>(source: ImageSource<'a>, options: &CompressionOptions, contex
 /// Returns a pulled manifest and its config's descriptor if they still say what is exported.
 fn reuse(raw: RawManifest, config: &Descriptor, layers: &[Descriptor]) -> Option<(Descriptor, RawManifest)> {
     let manifest = raw.manifest().ok()?;
-    let same_layers = manifest.layers.iter().map(|layer| layer.digest).eq(layers.iter().map(|layer| layer.digest));
+    let same_layers =
+        manifest.layers.iter().map(|layer| layer.digest).eq(layers.iter().map(|layer| layer.digest));
     (same_layers && manifest.config.digest == config.digest).then_some((manifest.config, raw))
 }
 
@@ -89,7 +95,8 @@ fn prepare_layers<'a>(
     context: Context<'_>,
 ) -> Result<Vec<PreparedLayer<'a>>> {
     let count = layers.len();
-    let waiting: Vec<Mutex<Option<SourceLayer<'a>>>> = layers.into_iter().map(|layer| Mutex::new(Some(layer))).collect();
+    let waiting: Vec<Mutex<Option<SourceLayer<'a>>>> =
+        layers.into_iter().map(|layer| Mutex::new(Some(layer))).collect();
     let done: Vec<Mutex<Option<Result<PreparedLayer<'a>>>>> = (0..count).map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -131,7 +138,8 @@ fn prepare_layer<'a>(
     if let Some(blob) = &layer.blob
         && options.keeps(&blob.media_type)
     {
-        let descriptor = Descriptor { media_type: oci_media_type(&blob.media_type).to_owned(), ..blob.clone() };
+        let descriptor =
+            Descriptor { media_type: oci_media_type(&blob.media_type).to_owned(), ..blob.clone() };
         return Ok(PreparedLayer { descriptor, origin: layer.origin, content: Content::Blob(layer.fetch) });
     }
     let made = match options.compression {
@@ -193,7 +201,9 @@ fn write_tar<W: Write>(layer: &SourceLayer<'_>, out: W, context: Context<'_>) ->
 /// Errors of a full disk name the disk, all others the layer.
 fn failed(layer: &SourceLayer<'_>, store: &Store, source: io::Error) -> ExportError {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ExportError::file("write", store.root(), source),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ExportError::file("write", store.root(), source)
+        }
         _ => ExportError::LayerTar { diff_id: layer.diff_id, source },
     }
 }

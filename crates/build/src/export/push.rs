@@ -58,7 +58,8 @@ fn push_blobs(
 ) -> Result<()> {
     let mut seen = BTreeSet::new();
     // The same layer twice in an image goes up once.
-    let layers: Vec<usize> = (0..image.layers.len()).filter(|at| seen.insert(image.layers[*at].digest())).collect();
+    let layers: Vec<usize> =
+        (0..image.layers.len()).filter(|at| seen.insert(image.layers[*at].digest())).collect();
     let next = AtomicUsize::new(0);
     let failure: Mutex<Option<ExportError>> = Mutex::new(None);
     let work = || {

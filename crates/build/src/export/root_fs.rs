@@ -9,11 +9,11 @@ use std::thread;
 use jettison_fs::Dir;
 use jettison_layer::Ownership;
 
+use super::Context;
 use super::error::{ExportError, Result};
 use super::place::{Place, Temporary};
 use super::source::LayerTar;
 use super::watch::Watch;
-use super::Context;
 
 /// What progress calls the tree.
 const ITEM: &str = "files";
@@ -22,7 +22,9 @@ const ITEM: &str = "files";
 pub fn write_tar(tree: &dyn LayerTar, place: Place<'_>, context: Context<'_>) -> Result<()> {
     place.fill(|out| {
         let mut watch = Watch::new(out, context, ITEM.to_owned(), None);
-        let canceled = |error| if context.cancel.is_cancelled() { ExportError::Canceled } else { ExportError::Stream(error) };
+        let canceled = |error| {
+            if context.cancel.is_cancelled() { ExportError::Canceled } else { ExportError::Stream(error) }
+        };
         tree.write(&mut watch).map_err(canceled)?;
         watch.finish();
         Ok(())
@@ -56,11 +58,13 @@ fn beside(directory: &Path) -> Result<Temporary> {
 
 /// Writes the tar on one thread and unpacks it on another.
 fn unpack(tree: &dyn LayerTar, target: &Path, context: Context<'_>) -> Result<()> {
-    let (mut reader, writer) = io::pipe().map_err(|source| ExportError::file("open a pipe for", target, source))?;
+    let (mut reader, writer) =
+        io::pipe().map_err(|source| ExportError::file("open a pipe for", target, source))?;
     let directory = Dir::open(target)?;
     thread::scope(|scope| {
         let writing = scope.spawn(move || {
-            let mut watch = Watch::new(io::BufWriter::with_capacity(256 << 10, writer), context, ITEM.to_owned(), None);
+            let mut watch =
+                Watch::new(io::BufWriter::with_capacity(256 << 10, writer), context, ITEM.to_owned(), None);
             tree.write(&mut watch)?;
             watch.finish().flush()
         });
@@ -99,7 +103,8 @@ fn merge(from: &Path, to: &Path) -> Result<()> {
                 }
                 (true, false) => {
                     if fs::symlink_metadata(&target).is_ok() {
-                        fs::remove_file(&target).map_err(|error| ExportError::file("replace", &target, error))?;
+                        fs::remove_file(&target)
+                            .map_err(|error| ExportError::file("replace", &target, error))?;
                     }
                     rename(&source, &target)?;
                 }
