@@ -31,17 +31,22 @@ impl<'a> Changes<'a> {
         self.seen.push(Seen { entry, changed, below });
     }
 
-    /// Returns the layer.
-    pub fn finish(mut self) -> Index {
+    /// Returns the layer, and the directories that are left out though their time changed, as they were.
+    pub fn finish(mut self) -> (Index, Vec<&'a Entry>) {
         self.link();
         self.seen.sort_by(|a, b| crate::compare_paths(&a.entry.path, &b.entry.path));
         // From the end: what is in a directory comes before the directory itself.
         let mut needed: HashSet<Vec<u8>> = HashSet::new();
-        let mut entries = Vec::new();
+        let (mut entries, mut as_before) = (Vec::new(), Vec::new());
         for seen in self.seen.into_iter().rev() {
-            let above_change = needed.contains(&seen.entry.path);
-            if !above_change && (!seen.changed || seen.only_time()) {
-                continue;
+            if !needed.contains(&seen.entry.path) {
+                if !seen.changed {
+                    continue;
+                }
+                if let Some(before) = seen.before_only_time_changed() {
+                    as_before.push(before);
+                    continue;
+                }
             }
             if let Some(directory) = parent(&seen.entry.path).filter(|directory| !needed.contains(*directory))
             {
@@ -50,7 +55,7 @@ impl<'a> Changes<'a> {
             entries.push(seen.entry);
         }
         entries.reverse();
-        Index { entries }
+        (Index { entries }, as_before)
     }
 
     /// Makes the first name of each file with several the file, and the others links to it. All of them are in the layer,
@@ -77,15 +82,14 @@ impl<'a> Changes<'a> {
     }
 }
 
-impl Seen<'_> {
-    /// Returns whether this is a directory of which nothing but its time changed, to one that the image will not show:
-    /// something was made in it and removed again.
-    fn only_time(&self) -> bool {
-        let Some(below) = self.below.filter(|node| node.entry.is_directory()) else { return false };
-        let old = below.entry;
-        self.entry.fresh
-            && self.entry.kind == (Kind::Directory { opaque: false })
+impl<'a> Seen<'a> {
+    /// Of a directory of which nothing but its time changed, to one that the image will not show, returns what it was:
+    /// something was made in it and removed again, by the command or by the sandbox for its mounts.
+    fn before_only_time_changed(&self) -> Option<&'a Entry> {
+        let old = self.below.map(|node| node.entry).filter(|entry| entry.is_directory())?;
+        let same = self.entry.kind == (Kind::Directory { opaque: false })
             && (self.entry.mode, self.entry.uid, self.entry.gid) == (old.mode, old.uid, old.gid)
-            && self.entry.xattrs == old.xattrs
+            && self.entry.xattrs == old.xattrs;
+        (self.entry.fresh && same).then_some(old)
     }
 }

@@ -22,8 +22,9 @@ pub fn prepare_upper(upper: &Dir, parent: &Tree, ownership: crate::Ownership) ->
 
 /// Lists what `upper`, the upper directory of an overlay mounted with `userxattr` over `parent`, changes.
 ///
-/// What is as in `parent` (copied up, but not changed) is left out; directories above changes are listed. Names of one
-/// file become hard links to the first of them. Digests are not taken, see [`crate::fill_digests`].
+/// What is as in `parent` (copied up, but not changed) is left out, and so are directories of
+/// which only the time changed, to a fresh one; `upper` then gets the old time back. Directories above changes are
+/// listed. Names of one file become hard links to the first of them. Digests are not taken, see [`crate::fill_digests`].
 pub fn diff(upper: &Dir, parent: &Tree, content: &TreeContent, options: DiffOptions) -> Result<Index, Error> {
     let observer = Observer::new(parent, options);
     let mut changes = Changes::new();
@@ -54,7 +55,7 @@ pub fn diff(upper: &Dir, parent: &Tree, content: &TreeContent, options: DiffOpti
         changes.add(entry, changed, below, names(&visited.metadata));
         Ok::<_, Error>(Flow::Descend)
     })?;
-    Ok(changes.finish())
+    finish(changes, upper)
 }
 
 /// Lists what a command changed in `root`, a full copy of `parent` that it ran in. `copied` is a time between the end of
@@ -90,7 +91,17 @@ pub fn diff_directory(
     for entry in deletions(parent, &present) {
         changes.add(entry, true, None, None);
     }
-    Ok(changes.finish())
+    finish(changes, root)
+}
+
+/// Directories that the layer leaves out get the time back that the layers below say: disk and index must agree, or the
+/// next step would take the difference for its own.
+fn finish(changes: Changes<'_>, directory: &Dir) -> Result<Index, Error> {
+    let (index, as_before) = changes.finish();
+    for entry in as_before {
+        directory.open_dir(&entry.path)?.set_mtime(b".", entry.mtime)?;
+    }
+    Ok(index)
 }
 
 /// Returns whiteouts of what is in `parent` but not `present`: the topmost paths only.
@@ -154,10 +165,7 @@ fn is_same(entry: &Entry, node: &Node<'_>) -> bool {
     };
     let attributes =
         (entry.mode, entry.uid, entry.gid, entry.mtime) == (old.mode, old.uid, old.gid, old.mtime);
-    // Layers disagree about the mode of symbolic links, which means nothing.
-    let link = matches!(entry.kind, Kind::Symlink { .. })
-        && (entry.uid, entry.gid, entry.mtime) == (old.uid, old.gid, old.mtime);
-    kinds && (attributes || link) && entry.xattrs == file.xattrs
+    kinds && attributes && entry.xattrs == file.xattrs
 }
 
 /// Returns whether a file has the content that `node` had; true for all but files.

@@ -59,6 +59,8 @@ impl<'a> DiskSink<'a> {
     /// Makes a file from one that is open; shares blocks where the file system can.
     pub fn copy_file(&mut self, entry: &Entry, source: &File) -> Result<(), Error> {
         let ownership = self.ownership;
+        let length = source.metadata().map_err(|source| Error::content(&entry.path, source))?.len();
+        check_size(entry, length)?;
         let file = self.parent(&entry.path)?.create_file(file_name(&entry.path), PRIVATE_FILE)?;
         let copied = copy_data(source, file.file(), entry.size());
         let copied =

@@ -61,6 +61,10 @@ impl Lister {
         (entry.uid, entry.gid, entry.mtime) = (header.uid, header.gid, header.mtime);
         check_xattrs(&entry.path, &header.xattrs)?;
         entry.kind = self.kind(&entry.path, &header)?;
+        if matches!(entry.kind, Kind::Symlink { .. }) {
+            // Linux gives every symbolic link these bits, whatever the tar says.
+            entry.mode = 0o777;
+        }
         entry.xattrs = header.xattrs;
         if entry.path.is_empty() && !entry.is_directory() {
             return Err(Error::entry(&entry.path, "is the root, but no directory"));

@@ -74,7 +74,7 @@ impl<'a> Observer<'a> {
         below: Option<&Node<'a>>,
     ) -> Result<(), Error> {
         let same_kind = below.filter(|node| is_same_kind(&node.content().1.kind, &entry.kind));
-        entry.mode = if metadata.kind == FileKind::Symlink { 0o777 } else { metadata.mode };
+        entry.mode = metadata.mode;
         (entry.uid, entry.gid) = (metadata.uid, metadata.gid);
         if let (Ownership::Squashed, Some(node), (0, 0)) =
             (self.options.ownership, same_kind, (entry.uid, entry.gid))
