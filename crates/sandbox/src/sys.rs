@@ -72,16 +72,6 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Takes ownership of an inherited descriptor.
-///
-/// # Safety
-///
-/// Nothing else in the process may own `fd`.
-pub(crate) unsafe fn inherited(fd: RawFd) -> OwnedFd {
-    // SAFETY: the caller promises sole ownership.
-    unsafe { OwnedFd::from_raw_fd(fd) }
-}
-
 /// Puts a copy of `fd` at the number `at`, closing what was there; exec passes it on.
 pub(crate) fn dup_to(fd: BorrowedFd<'_>, at: RawFd) -> io::Result<()> {
     // SAFETY: plain descriptor numbers; whoever owns `at` goes on owning what is there now.

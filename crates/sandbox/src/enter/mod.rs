@@ -21,7 +21,7 @@ use crate::identity::{Identity, Mode};
 use crate::sys::{self, Fork};
 use maps::{Maps, Surroundings, Writer};
 
-pub(crate) use maps::{find_helper, subordinate_ids};
+pub(crate) use maps::find_helper;
 
 /// Moves this program to where it can work on file trees and run commands: in the mode `prefer`, or in the best
 /// mode this machine allows.

@@ -4,7 +4,7 @@
 //! capabilities than the command, the command cannot reach into it.
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};

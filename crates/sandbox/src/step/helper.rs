@@ -43,10 +43,8 @@ fn serve() -> ! {
 fn start_up() -> io::Result<(Channel, Request, Streams)> {
     let copy =
         |fd: std::os::fd::BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(io::Error::from);
-    // SAFETY: the standard streams stay open while they are copied.
-    let (control, stdout, stderr) = unsafe {
-        (copy(rustix::stdio::stdin())?, copy(rustix::stdio::stdout())?, copy(rustix::stdio::stderr())?)
-    };
+    let control = copy(rustix::stdio::stdin())?;
+    let (stdout, stderr) = (copy(rustix::stdio::stdout())?, copy(rustix::stdio::stderr())?);
     let null = rustix::fs::open(
         "/dev/null",
         rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,

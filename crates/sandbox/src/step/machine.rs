@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::sys::{self, attr};
 
 /// Files and directories of the kernel that are hidden: they tell of the host or act on it.
-const MASKED: [&str; 11] = [
+const MASKED: [&str; 12] = [
     "proc/acpi",
     "proc/asound",
     "proc/interrupts",
@@ -26,6 +26,7 @@ const MASKED: [&str; 11] = [
     "proc/scsi",
     "proc/timer_list",
     "proc/timer_stats",
+    "sys/devices/virtual/powercap",
     "sys/firmware",
 ];
 

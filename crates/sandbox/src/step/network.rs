@@ -1,9 +1,9 @@
 //! What a command can reach: the host's network, loopback alone, or a private network behind pasta.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -11,7 +11,6 @@ use rustix::thread::UnshareFlags;
 
 use super::wire::Channel;
 use crate::enter::find_helper;
-use crate::error::Fault;
 use crate::identity::{Identity, Mode};
 use crate::spec::{Network, Spec};
 use crate::sys::{self, Fork};
@@ -62,8 +61,9 @@ pub(super) fn prepare(spec: &Spec, identity: &Identity) -> Prepared {
         Some(program) if identity.mode != Mode::Chroot => program,
         _ => return with(Net::Host, host_resolv_conf(false), None, None),
     };
-    match private(&program) {
-        Ok((namespace, pasta)) => with(Net::Joined(namespace), host_resolv_conf(true), None, Some(pasta)),
+    let resolv_conf = host_resolv_conf(true);
+    match private(&program, resolv_conf.contains(DNS_FORWARD)) {
+        Ok((namespace, pasta)) => with(Net::Joined(namespace), resolv_conf, None, Some(pasta)),
         Err(error) => {
             let note = format!("the command has the network of the host, for pasta failed: {error}");
             with(Net::Host, host_resolv_conf(false), Some(note), None)
@@ -129,8 +129,9 @@ impl Drop for Pasta {
     }
 }
 
-/// A new network namespace, connected.
-fn private(program: &Path) -> Result<(OwnedFd, Pasta), io::Error> {
+/// A new network namespace, connected; with a DNS forwarder where the host's resolver is out of reach. (Not else: some
+/// versions give all answers the forwarder's address.)
+fn private(program: &Path, forward: bool) -> Result<(OwnedFd, Pasta), io::Error> {
     let namespace = new_namespace()?;
     let (ready, written) = io::pipe()?;
     // SAFETY: the helper has one thread.
@@ -139,26 +140,63 @@ fn private(program: &Path) -> Result<(OwnedFd, Pasta), io::Error> {
         Fork::Parent(pid) => Pasta(pid),
         Fork::Child => {
             drop(ready);
-            run_pasta(program, &namespace, &written)
+            run_pasta(program, forward, &namespace, &written)
         }
     };
     drop(written);
-    // pasta writes its process number once the network is up. An end without that is a failure.
-    let said = io::read_to_string(ready)?;
-    match said.trim().parse::<u32>() {
-        Ok(_) => Ok((namespace, pasta)),
-        Err(_) => Err(io::Error::other(said.lines().next().unwrap_or("no answer").trim().to_owned())),
+    await_number(ready)?;
+    Ok((namespace, pasta))
+}
+
+/// pasta writes its process number once the network is up, and before that whatever is wrong.
+fn await_number(ready: io::PipeReader) -> io::Result<()> {
+    let patience = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+    let mut complaint = "no answer".to_owned();
+    let mut lines = io::BufReader::new(ready);
+    loop {
+        let mut fds = [rustix::event::PollFd::new(lines.get_ref(), rustix::event::PollFlags::IN)];
+        if lines.buffer().is_empty() && rustix::event::poll(&mut fds, Some(&patience))? == 0 {
+            return Err(io::Error::from(io::ErrorKind::TimedOut));
+        }
+        let mut line = String::new();
+        match lines.read_line(&mut line)? {
+            0 => return Err(io::Error::other(complaint)),
+            _ if line.trim().parse::<u32>().is_ok() => return Ok(()),
+            _ => complaint = line.trim().to_owned(),
+        }
     }
 }
 
 /// Lives as long as pasta does, and dies when the helper does.
-fn run_pasta(program: &Path, namespace: &OwnedFd, ready: &io::PipeWriter) -> ! {
+fn run_pasta(program: &Path, forward: bool, namespace: &OwnedFd, ready: &io::PipeWriter) -> ! {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-    let ours: PathBuf = sys::path_of(namespace).into();
-    let errors = ready.try_clone().map_or(Stdio::null(), Stdio::from);
-    let _ = (program, ours, errors);
-    let _: Option<Command> = None;
-    sys::exit_now(1)
+    // Not forwarded in either direction: ports of the host or of the command, and the host's loopback.
+    let mut command = Command::new(program);
+    command
+        .args(["--foreground", "--quiet", "--config-net", "--no-map-gw", "--no-netns-quit"])
+        .args(["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"])
+        // Else it becomes nobody, who may not enter our namespaces.
+        .args(["--runas", "0:0"])
+        .args(["--netns", &inherited_path(namespace), "--pid", &inherited_path(ready)])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    if forward {
+        command.args(["--dns-forward", DNS_FORWARD]);
+    }
+    if let Ok(errors) = ready.try_clone() {
+        command.stderr(errors);
+    }
+    match command.status() {
+        Ok(status) => sys::exit_now(status.code().unwrap_or(1)),
+        Err(_) => sys::exit_now(1),
+    }
+}
+
+/// The path of a descriptor in a process that will be started with a copy of it.
+fn inherited_path(fd: &impl AsFd) -> String {
+    let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty());
+    sys::path_of(fd)
 }
 
 fn new_namespace() -> io::Result<OwnedFd> {
@@ -183,13 +221,8 @@ fn new_namespace() -> io::Result<OwnedFd> {
 }
 
 impl Prepared {
-    /// Why the network is not what was asked for, as a fault-free note.
+    /// Why the network is not what was asked for.
     pub(super) fn notes(&self) -> Vec<String> {
         self.note.iter().cloned().collect()
     }
-}
-
-/// Only here so that callers need not know which error a network gives.
-pub(super) fn fault(error: io::Error) -> Fault {
-    Fault::of("enter the network namespace", error)
 }
