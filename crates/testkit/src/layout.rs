@@ -1,5 +1,6 @@
 //! Writes OCI image layouts: base images for tests, the same bytes each time.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -20,6 +21,8 @@ pub const TIME: u64 = 1_700_000_000;
 pub struct Layer {
     tar: Vec<u8>,
     owner: (u64, u64),
+    /// Mode and owner of each file, which its hard links repeat.
+    files: BTreeMap<String, (u32, (u64, u64))>,
 }
 
 impl Layer {
@@ -43,7 +46,8 @@ impl Layer {
 
     /// Adds a regular file.
     #[must_use]
-    pub fn file(self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> Layer {
+    pub fn file(mut self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> Layer {
+        self.files.insert(path.to_owned(), (mode, self.owner));
         self.entry(tar::EntryType::Regular, path, mode, "", content.as_ref())
     }
 
@@ -55,8 +59,11 @@ impl Layer {
 
     /// Adds another name for the file at `target`, a path in this layer.
     #[must_use]
-    pub fn hard_link(self, path: &str, target: &str) -> Layer {
-        self.entry(tar::EntryType::Link, path, 0o644, target, &[])
+    pub fn hard_link(mut self, path: &str, target: &str) -> Layer {
+        let (mode, owner) = *self.files.get(target).unwrap_or_else(|| panic!("{path}: there is no {target}"));
+        let current = std::mem::replace(&mut self.owner, owner);
+        let layer = self.entry(tar::EntryType::Link, path, mode, target, &[]);
+        Layer { owner: current, ..layer }
     }
 
     /// Adds a whiteout: hides `path` of the layers below. OCI image spec, layer.md, "Whiteouts".
