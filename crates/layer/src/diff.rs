@@ -33,7 +33,13 @@ pub fn diff(upper: &Dir, parent: &Tree, content: &TreeContent, options: DiffOpti
     let mut covering: Option<Vec<u8>> = None;
     walk(upper, |visited| {
         let covered = covering.as_ref().is_some_and(|top| is_below(visited.path, top));
-        let Some((mut entry, below)) = observer.observe(visited, covered)? else { return Ok(Flow::Skip) };
+        let Some((mut entry, below)) = observer.observe(visited, covered)? else {
+            // No layer can hold it, but what was there before is gone.
+            if !covered && parent.get(visited.path).is_some() {
+                changes.add(Entry::whiteout(visited.path), true, None, None);
+            }
+            return Ok(Flow::Skip);
+        };
         if let Kind::Directory { opaque } = &mut entry.kind {
             let merges = below.is_some_and(|node| node.entry.is_directory());
             if *opaque || !merges {
@@ -142,7 +148,7 @@ fn add_root(
 }
 
 /// Returns the root's entry, which few layers list.
-fn root_entry(parent: &Tree) -> Entry {
+pub(crate) fn root_entry(parent: &Tree) -> Entry {
     match parent.get(b"") {
         Some(node) => Entry { kind: Kind::Directory { opaque: false }, ..node.entry.clone() },
         None => crate::settle::implied_directory(b""),

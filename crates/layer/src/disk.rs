@@ -25,7 +25,8 @@ const BUFFER: usize = 256 * 1024;
 pub enum Ownership {
     /// The owners of the entries: ids are mapped.
     Native,
-    /// The one id that there is, whatever the entries say: true owners live in the index alone.
+    /// The one id that there is, whatever the entries say: true owners live in the index alone. What is compared with a
+    /// parent tree keeps the owner that it has there, and is root's if it is new.
     Squashed,
 }
 

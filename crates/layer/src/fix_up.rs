@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jettison_fs::Dir;
 
+use crate::diff::root_entry;
 use crate::disk::{DiskSink, Ownership, set_directory};
 use crate::path::{ancestors, file_name, parent, show};
 use crate::read::Sink;
@@ -21,20 +22,19 @@ pub fn fix_up(
     content: &TreeContent,
     ownership: Ownership,
 ) -> Result<(), Error> {
-    let settled = settle(&unpacked.index, below);
-    let index = settled.index.as_ref().unwrap_or(&unpacked.index);
-    let mut work = Work { target, below, ownership, index, touched: BTreeMap::new() };
+    let mut settled = settle(&unpacked.index, below);
+    let index = settled.index.take().unwrap_or_else(|| std::mem::take(&mut unpacked.index));
+    let mut work = Work { target, below, ownership, index, touched: BTreeSet::new() };
+    work.touch(&unpacked.implied, &settled);
     for path in &settled.dropped {
         work.parent_of(path)?.remove_tree(file_name(path))?;
     }
-    let mut implied: BTreeSet<Vec<u8>> = unpacked.implied.iter().cloned().collect();
-    work.touch(&unpacked.implied, &settled)?;
-    work.move_all(&unpacked.index, &settled, &mut implied)?;
+    let mut implied: BTreeSet<Vec<u8>> = unpacked.implied.drain(..).collect();
+    work.move_all(&settled, &mut implied)?;
     work.copy_links(&unpacked.foreign_links, &settled, content)?;
     work.remove_stale(&implied)?;
-    let index = work.set_attributes(&implied)?;
-    unpacked.index = index;
-    unpacked.implied.clear();
+    work.set_attributes(&implied)?;
+    unpacked.index = work.index;
     unpacked.foreign_links.clear();
     Ok(())
 }
@@ -44,36 +44,29 @@ struct Work<'a> {
     below: &'a Tree,
     ownership: Ownership,
     /// Settled.
-    index: &'a Index,
-    /// Listed directories whose time we change by moving things, deepest last.
-    touched: BTreeMap<Vec<u8>, ()>,
+    index: Index,
+    /// Listed directories whose time changes because something in them does.
+    touched: BTreeSet<Vec<u8>>,
 }
 
 impl Work<'_> {
     /// Notes the listed directories that lose or get something.
-    fn touch(&mut self, implied: &[Vec<u8>], settled: &Settled) -> Result<(), Error> {
+    fn touch(&mut self, implied: &[Vec<u8>], settled: &Settled) {
         let moved = settled.moved.iter().flat_map(|(old, new)| [old, new]);
         for path in implied.iter().chain(&settled.dropped).chain(moved) {
-            self.touched.insert(parent(path).unwrap_or_default().to_vec(), ());
+            self.touched.insert(parent(path).unwrap_or_default().to_vec());
         }
-        Ok(())
     }
 
-    fn move_all(
-        &mut self,
-        old: &Index,
-        settled: &Settled,
-        implied: &mut BTreeSet<Vec<u8>>,
-    ) -> Result<(), Error> {
+    fn move_all(&mut self, settled: &Settled, implied: &mut BTreeSet<Vec<u8>>) -> Result<(), Error> {
         for (from, to) in &settled.moved {
             for directory in ancestors(to) {
                 self.ensure_directory(directory, implied)?;
             }
-            let Some(entry) = old.get(from) else { continue };
-            if entry.is_directory() {
+            if self.index.get(to).is_some_and(Entry::is_directory) {
                 self.ensure_directory(to, implied)?;
                 implied.insert(from.clone());
-                self.touched.insert(to.clone(), ());
+                self.touched.insert(to.clone());
                 continue;
             }
             let (source, target) = (self.parent_of(from)?, self.parent_of(to)?);
@@ -116,7 +109,7 @@ impl Work<'_> {
                 None => self.copy_link(&mut sink, entry, target, content)?,
             }
             copies.entry(target.clone()).or_insert_with(|| path.to_vec());
-            self.touched.insert(parent(path).unwrap_or_default().to_vec(), ());
+            self.touched.insert(parent(path).unwrap_or_default().to_vec());
         }
         Ok(())
     }
@@ -158,32 +151,27 @@ impl Work<'_> {
     }
 
     /// Gives implied directories the attributes of those below, or of their new entries, and restores the times of the
-    /// others. Returns the final index.
-    fn set_attributes(&self, implied: &BTreeSet<Vec<u8>>) -> Result<Index, Error> {
-        let mut index = self.index.clone();
-        let touched: BTreeSet<&Vec<u8>> = implied.iter().chain(self.touched.keys()).collect();
+    /// others.
+    fn set_attributes(&mut self, implied: &BTreeSet<Vec<u8>>) -> Result<(), Error> {
+        let touched: BTreeSet<&Vec<u8>> = implied.iter().chain(&self.touched).collect();
         for path in touched.into_iter().rev() {
-            let listed = index.position(path);
             let lower = self.below.get(path).map(|node| node.entry).filter(|entry| entry.is_directory());
-            let entry = match (listed, lower) {
+            let listed = self.index.position(path);
+            if let (Some(position), Some(lower), true) = (listed, lower, implied.contains(path)) {
                 // Implied and opaque: an entry without attributes of its own.
-                (Some(position), Some(lower)) if implied.contains(path) => {
-                    let kind = index.entries[position].kind.clone();
-                    index.entries[position] = Entry { kind, ..lower.clone() };
-                    &index.entries[position]
-                }
-                (Some(position), _) => &index.entries[position],
-                (None, Some(lower)) => lower,
-                (None, None) => continue,
-            };
-            if !entry.is_directory() {
-                continue;
+                let kind = self.index.entries[position].kind.clone();
+                self.index.entries[position] = Entry { kind, ..lower.clone() };
             }
-            let plain = Entry { kind: Kind::Directory { opaque: false }, ..entry.clone() };
-            let entry = if listed.is_some() { entry } else { &plain };
-            set_directory(&self.target.open_dir(path)?, entry, self.ownership)?;
+            let own = listed.and_then(|position| self.index.entries.get(position));
+            let plain = lower.map(|lower| Entry { kind: Kind::Directory { opaque: false }, ..lower.clone() });
+            if let Some(entry) = own.or(plain.as_ref()).filter(|entry| entry.is_directory()) {
+                set_directory(&self.target.open_dir(path)?, entry, self.ownership)?;
+            }
         }
-        Ok(index)
+        match self.index.get(b"") {
+            Some(_) => Ok(()),
+            None => set_directory(self.target, &root_entry(self.below), self.ownership),
+        }
     }
 
     fn parent_of(&self, path: &[u8]) -> Result<Dir, Error> {

@@ -12,8 +12,8 @@ use crate::{Entry, Error, Kind, Node, Ownership, Tree};
 /// How a comparison of a directory with its parent tree takes what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiffOptions {
-    /// Files that are not older came to be during the build. With results of earlier builds below, this is the start
-    /// of the earliest of those builds.
+    /// When the build began: files that are not older came to be in it. Results of earlier builds need no thought, their
+    /// fresh files are known from the tree.
     pub started: Timestamp,
     /// Whether the disk holds the true owners.
     pub ownership: Ownership,
@@ -22,7 +22,8 @@ pub struct DiffOptions {
 /// Turns what is on disk into entries.
 pub(crate) struct Observer<'a> {
     parent: &'a Tree,
-    options: DiffOptions,
+    since: Timestamp,
+    ownership: Ownership,
     /// The times of fresh files below: a copy that keeps such a time is as fresh as its original, which may be older
     /// than the build (a context file, a step of an earlier build).
     fresh_times: HashSet<Timestamp>,
@@ -31,7 +32,14 @@ pub(crate) struct Observer<'a> {
 impl<'a> Observer<'a> {
     pub fn new(parent: &'a Tree, options: DiffOptions) -> Observer<'a> {
         let fresh = parent.iter().map(|node| node.content().1).filter(|entry| entry.fresh);
-        Observer { parent, options, fresh_times: fresh.map(|entry| entry.mtime).collect() }
+        // Tools that copy by way of a tar keep whole seconds.
+        let times = fresh.flat_map(|entry| [entry.mtime, Timestamp { nanoseconds: 0, ..entry.mtime }]);
+        Observer {
+            parent,
+            fresh_times: times.collect(),
+            since: before(options.started),
+            ownership: options.ownership,
+        }
     }
 
     /// Returns the entry of what a walk is at, and what the parent tree has there, or `None` for what no layer can hold
@@ -75,14 +83,12 @@ impl<'a> Observer<'a> {
     ) -> Result<(), Error> {
         let same_kind = below.filter(|node| is_same_kind(&node.content().1.kind, &entry.kind));
         entry.mode = metadata.mode;
-        (entry.uid, entry.gid) = (metadata.uid, metadata.gid);
-        if let (Ownership::Squashed, Some(node), (0, 0)) =
-            (self.options.ownership, same_kind, (entry.uid, entry.gid))
-        {
-            (entry.uid, entry.gid) = (node.entry.uid, node.entry.gid);
-        }
+        (entry.uid, entry.gid) = match self.ownership {
+            Ownership::Native => (metadata.uid, metadata.gid),
+            Ownership::Squashed => same_kind.map_or((0, 0), |node| (node.entry.uid, node.entry.gid)),
+        };
         entry.mtime = metadata.mtime;
-        entry.fresh = entry.mtime >= self.options.started || self.fresh_times.contains(&entry.mtime);
+        entry.fresh = entry.mtime >= self.since || self.fresh_times.contains(&entry.mtime);
         for attribute in dir.xattr_names(name)? {
             if is_recorded(&attribute)
                 && let Some(value) = dir.xattr(name, &attribute)?
@@ -95,6 +101,19 @@ impl<'a> Observer<'a> {
         entry.xattrs.extend(kept.iter().filter(|(name, _)| !is_recorded(name)).cloned());
         entry.xattrs.sort();
         Ok(())
+    }
+}
+
+/// File systems take their times from a clock that advances with each tick only, 10 ms at most: a file can be a little
+/// older than the build that made it.
+fn before(started: Timestamp) -> Timestamp {
+    const TICK: u32 = 10_000_000;
+    match started.nanoseconds.checked_sub(TICK) {
+        Some(nanoseconds) => Timestamp { nanoseconds, ..started },
+        None => Timestamp {
+            seconds: started.seconds.saturating_sub(1),
+            nanoseconds: started.nanoseconds + 1_000_000_000 - TICK,
+        },
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::read::{FileContent, Rules, Sink, list};
 use crate::tar::{Segment, TarReader};
-use crate::{Content, Entry, Error, Index, Kind, Listing};
+use crate::{Content, Entry, Error, Kind, Listing};
 
 /// A layer tar on disk, uncompressed, whose headers were read once: each file can then be opened by its offset.
 #[derive(Debug)]
@@ -30,37 +30,12 @@ impl TarContent {
     }
 
     pub(crate) fn scan(file: File, rules: Rules) -> Result<(TarContent, Listing), Error> {
+        let length = file.metadata().map_err(Error::Input)?.len();
         let reader = BufReader::new(file.try_clone().map_err(Error::Input)?);
         let mut places = Places::default();
-        let skip = |reader: &mut BufReader<File>, count| {
-            reader.seek_relative(i64::try_from(count).unwrap_or(i64::MAX))
-        };
-        let listing = list(&mut TarReader::with_skip(reader, skip), rules, false, &mut places)?;
-        let content = TarContent { file, places: places.0 };
-        content.check_length(&listing.index)?;
-        Ok((content, listing))
-    }
-
-    /// Seeking beyond the end is no error, so a tar that breaks off must be found here.
-    fn check_length(&self, index: &Index) -> Result<(), Error> {
-        let length = self.file.metadata().map_err(Error::Input)?.len();
-        for entry in index.entries.iter().filter(|entry| matches!(entry.kind, Kind::File { .. })) {
-            let end = self.places.get(&entry.path).map(|place| place.start.saturating_add(place.stored()));
-            if end.is_none_or(|end| end > length) {
-                return Err(Error::content(&entry.path, io::ErrorKind::UnexpectedEof.into()));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Place {
-    fn stored(&self) -> u64 {
-        let data = |segment: &Segment| match segment {
-            Segment::Data(length) => *length,
-            Segment::Hole(_) => 0,
-        };
-        self.segments.iter().map(data).sum()
+        let mut tar = TarReader::with_skip(Measured { reader, position: 0, length }, Measured::skip);
+        let listing = list(&mut tar, rules, false, &mut places)?;
+        Ok((TarContent { file, places: places.0 }, listing))
     }
 }
 
@@ -69,6 +44,31 @@ impl Content for TarContent {
         let place = self.places.get(&entry.path).ok_or(io::ErrorKind::NotFound)?;
         let segments = place.segments.iter().rev().copied().collect();
         Ok(Box::new(PlaceReader { file: &self.file, position: place.start, segments }))
+    }
+}
+
+/// A file that knows its length: seeking beyond the end is no error, so a tar that breaks off must be found here.
+struct Measured {
+    reader: BufReader<File>,
+    position: u64,
+    length: u64,
+}
+
+impl Measured {
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        self.position = self.position.saturating_add(count);
+        if self.position > self.length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.reader.seek_relative(i64::try_from(count).map_err(io::Error::other)?)
+    }
+}
+
+impl Read for Measured {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.position += count as u64;
+        Ok(count)
     }
 }
 

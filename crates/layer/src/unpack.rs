@@ -4,8 +4,9 @@ use std::io::Read;
 
 use jettison_fs::Dir;
 
-use crate::disk::{DiskSink, Ownership};
+use crate::disk::{DiskSink, Ownership, set_directory};
 use crate::read::{Listing, read_layer};
+use crate::settle::implied_directory;
 use crate::{Content, Entry, Error, Index, Kind};
 
 /// A layer in a directory of its own, in overlayfs's form. [`crate::fix_up`] fits it onto the layers below.
@@ -26,12 +27,13 @@ pub struct Unpacked {
 pub fn unpack(reader: &mut dyn Read, target: &Dir, ownership: Ownership) -> Result<Unpacked, Error> {
     let mut sink = DiskSink::new(target, ownership);
     let Listing { index, implied } = read_layer(reader, &mut sink)?;
-    sink.finish(index.entries.iter())?;
+    finish(&mut sink, target, &index, ownership)?;
     Ok(Unpacked { index, implied, foreign_links: sink.foreign_links })
 }
 
 /// Writes a layer that is known by its index and content into `target`, an empty directory, with true times. Content
-/// that is on disk is shared or copied by the kernel. Links must not lie in the way of other paths.
+/// that is on disk is shared or copied by the kernel. Symbolic links must not lie in the way of other paths. Where the
+/// index does not list all parents, [`crate::fix_up`] must follow, as after [`unpack`].
 pub fn materialize(
     index: &Index,
     content: &dyn Content,
@@ -47,8 +49,17 @@ pub fn materialize(
             _ => sink.make(entry)?,
         }
     }
-    sink.finish(index.entries.iter())?;
+    finish(&mut sink, target, index, ownership)?;
     Ok(Unpacked { index: index.clone(), implied, foreign_links: sink.foreign_links })
+}
+
+/// Few layers list their root; the kernel shows that of the topmost layer, so it must look like one.
+fn finish(sink: &mut DiskSink<'_>, target: &Dir, index: &Index, ownership: Ownership) -> Result<(), Error> {
+    sink.finish(index.entries.iter())?;
+    match index.get(b"") {
+        Some(_) => Ok(()),
+        None => set_directory(target, &implied_directory(b""), ownership),
+    }
 }
 
 fn write_file(sink: &mut DiskSink<'_>, entry: &Entry, content: &dyn Content) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Compressed output depends on the input alone, and everyone can read it.
 //!
 //! Needs `gzip`, `zstd`, `bzip2` and `xz` (`apt-get install gzip zstd bzip2 xz-utils`).
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 

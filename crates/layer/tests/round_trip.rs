@@ -1,5 +1,5 @@
 //! Random trees through everything: tar, index, directory and back.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 
@@ -114,8 +114,7 @@ fn with_digests(index: &Index) -> Index {
 }
 
 fn changed(directory: &std::path::Path) -> Index {
-    let ownership = if is_root() { Ownership::Native } else { Ownership::Squashed };
-    let options = DiffOptions { started: NEVER, ownership };
+    let options = DiffOptions { started: NEVER, ownership: ownership() };
     diff(&open(directory), &Tree::default(), &TreeContent::default(), options).unwrap()
 }
 
@@ -127,8 +126,7 @@ fn fingerprint(index: &Index) -> jettison_image::Digest {
 
 fn prepared() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let ownership = if is_root() { Ownership::Native } else { Ownership::Squashed };
-    jettison_layer::prepare_upper(&open(directory.path()), &Tree::default(), ownership).unwrap();
+    jettison_layer::prepare_upper(&open(directory.path()), &Tree::default(), ownership()).unwrap();
     directory
 }
 
@@ -137,7 +135,6 @@ proptest! {
 
     #[test]
     fn tar_index_directory_and_back(entries in prop::collection::vec(entry(), 0..40)) {
-        let ownership = if is_root() { Ownership::Native } else { Ownership::Squashed };
         let index = layer(entries);
         let tar = to_tar(&index, &Generated);
         let full = with_digests(&index);
@@ -149,14 +146,14 @@ proptest! {
 
         // Unpacked, and compared with nothing.
         let directory = prepared();
-        let unpacked = unpack(&mut tar.as_slice(), &open(directory.path()), ownership).unwrap();
+        let unpacked = unpack(&mut tar.as_slice(), &open(directory.path()), ownership()).unwrap();
         prop_assert_eq!(&unpacked.index, &full);
         prop_assert_eq!(&changed(directory.path()), &index);
 
         // Made from the index, and from the directory's content.
         let copy = prepared();
         let content = DirContent::new(open(directory.path()));
-        materialize(&index, &content, &open(copy.path()), ownership).unwrap();
+        materialize(&index, &content, &open(copy.path()), ownership()).unwrap();
         prop_assert_eq!(&changed(copy.path()), &index);
         prop_assert_eq!(&to_tar(&index, &DirContent::new(open(copy.path()))), &tar);
 
@@ -174,7 +171,7 @@ proptest! {
         let tree = Tree::new([Arc::new(full.clone())]);
         prop_assert_eq!(tree.len(), full.entries.len());
         let contents = TreeContent::new(vec![Arc::new(DirContent::new(open(copy.path())))]);
-        let options = DiffOptions { started: NEVER, ownership };
+        let options = DiffOptions { started: NEVER, ownership: ownership() };
         let nothing = diff(&open(directory.path()), &tree, &contents, options).unwrap();
         prop_assert_eq!(lines(&nothing), Vec::<String>::new());
     }

@@ -1,7 +1,7 @@
 //! What the tar writer writes, judged by GNU tar and Python; and what these write, read by us.
 //!
 //! Needs GNU tar (`apt-get install tar`) and Python 3 (`apt-get install python3`).
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::process::Command;
 use common::*;
 use jettison_image::Digest;
 use jettison_layer::{
-    Entry, Error, Index, Kind, NoSink, Ownership, Timestamp, read_archive, read_layer, unpack, write_layer,
+    Entry, Error, Index, Kind, NoSink, Timestamp, read_archive, read_layer, unpack, write_layer,
 };
 
 const EPOCH: i64 = 315_619_200;
@@ -202,10 +202,6 @@ fn other_tars_read_the_same_by_us() {
     }
 }
 
-fn ownership() -> Ownership {
-    if is_root() { Ownership::Native } else { Ownership::Squashed }
-}
-
 fn compare(a: &Path, b: &Path) -> String {
     let script = r"
         list() { (cd $1; find . -type f -o -type l -o -type d -o -type p | LC_ALL=C sort | xargs stat -c '%n %F %a %h %u' | sed 's/^\(.*directory.*\) [0-9]* \([0-9]*\)$/\1 \2/'; find . -type f | LC_ALL=C sort | xargs cksum); }
@@ -293,7 +289,7 @@ fn archives_of_all_compressions() {
     assert!(read_archive(open_file("cut.gz"), tempfile::tempfile().unwrap()).is_err());
     std::fs::write(
         base.path().join("broken.tar"),
-        &std::fs::read(base.path().join("a.tar")).unwrap()[..3000],
+        &std::fs::read(base.path().join("a.tar")).unwrap()[..1025],
     )
     .unwrap();
     assert!(read_archive(open_file("broken.tar"), tempfile::tempfile().unwrap()).is_err());

@@ -1,5 +1,5 @@
 //! Indexes and the trees they stack to.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
 

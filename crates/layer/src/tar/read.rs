@@ -46,7 +46,9 @@ pub(crate) struct TarReader<R> {
     /// What is left of the content.
     segments: VecDeque<Segment>,
     /// Bytes between the end of the content and the next header.
-    padding: u64,
+    padding: usize,
+    /// Whether the input ended within padding: Go takes that for the end of the archive.
+    ended: bool,
 }
 
 /// What extension headers said about the member that follows them.
@@ -69,7 +71,7 @@ impl<R: Read> TarReader<R> {
 
     /// Like [`TarReader::new`], with a faster way to pass over content.
     pub fn with_skip(inner: R, skip: fn(&mut R, u64) -> io::Result<()>) -> TarReader<R> {
-        TarReader { inner, skip, position: 0, segments: VecDeque::new(), padding: 0 }
+        TarReader { inner, skip, position: 0, segments: VecDeque::new(), padding: 0, ended: false }
     }
 
     /// Returns the next member, or `None` at the end of the archive.
@@ -108,10 +110,12 @@ impl<R: Read> TarReader<R> {
             Segment::Data(length) => length,
             Segment::Hole(_) => 0,
         });
-        let count = stored.sum::<u64>() + self.padding;
-        self.padding = 0;
+        let count = stored.sum();
         (self.skip)(&mut self.inner, count).map_err(Error::Input)?;
         self.position += count;
+        let mut padding = [0; BLOCK];
+        let wanted = std::mem::take(&mut self.padding);
+        self.ended |= self.fill(&mut padding[..wanted])? < wanted;
         Ok(())
     }
 
@@ -134,18 +138,26 @@ impl<R: Read> TarReader<R> {
     /// Reads a block; `None` where the input ends before it.
     fn block(&mut self) -> Result<Option<Block>, Error> {
         let mut block = [0; BLOCK];
+        match self.fill(&mut block)? {
+            0 => Ok(None),
+            BLOCK => Ok(Some(block)),
+            _ => Err(Error::Input(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// Fills a buffer as far as the input goes.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let mut filled = 0;
-        while filled < BLOCK {
-            match self.inner.read(&mut block[filled..]) {
-                Ok(0) if filled == 0 => return Ok(None),
-                Ok(0) => return Err(Error::Input(io::ErrorKind::UnexpectedEof.into())),
+        while filled < buffer.len() && !self.ended {
+            match self.inner.read(&mut buffer[filled..]) {
+                Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::Input(error)),
             }
         }
-        self.position += BLOCK as u64;
-        Ok(Some(block))
+        self.position += filled as u64;
+        Ok(filled)
     }
 
     /// Reads the content of an extension header.
@@ -162,7 +174,7 @@ impl<R: Read> TarReader<R> {
 
     fn set_content(&mut self, segments: Vec<Segment>, stored: u64) {
         self.segments = segments.into();
-        self.padding = stored.wrapping_neg() % BLOCK as u64;
+        self.padding = (stored.wrapping_neg() % BLOCK as u64) as usize;
     }
 
     fn member(

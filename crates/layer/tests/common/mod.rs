@@ -1,5 +1,5 @@
 //! What several tests need: entries, tars made by hand, trees on disk.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -8,7 +8,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use jettison_fs::Dir;
-use jettison_layer::{Content, Entry, Index, Kind, NoSink, Timestamp, Tree, TreeContent, read_layer};
+use jettison_layer::{
+    Content, Entry, Index, Kind, NoSink, Ownership, Timestamp, Tree, TreeContent, read_layer,
+};
 
 /// Far in the future: nothing is fresh.
 pub const NEVER: Timestamp = Timestamp { seconds: 1 << 40, nanoseconds: 0 };
@@ -18,9 +20,20 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether files can have owners: as root with all ids, not with one id only.
+pub fn has_ids() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
+    let count: u64 = map.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok()).sum();
+    is_root() && count > 60_000
+}
+
+pub fn ownership() -> Ownership {
+    if has_ids() { Ownership::Native } else { Ownership::Squashed }
+}
+
 /// An owner that files of these tests can have.
 pub fn some_id(number: u32) -> u32 {
-    if is_root() { number } else { rustix::process::geteuid().as_raw() }
+    if has_ids() { number } else { 0 }
 }
 
 pub fn open(path: &Path) -> Dir {
