@@ -103,7 +103,12 @@ fn prepare(request: &Request, streams: &Streams, host_network: bool, channel: &C
     let own = if root { kept } else { CapabilitySet::empty() };
     let own = own & rustix::thread::capabilities(None).map_or(own, |sets| sets.permitted);
     let sets = CapabilitySets { effective: own, permitted: own, inheritable: CapabilitySet::empty() };
-    rustix::thread::set_capabilities(None, sets).or_fault(|| "drop capabilities".to_owned())
+    rustix::thread::set_capabilities(None, sets).or_fault(|| "drop capabilities".to_owned())?;
+    if identity.mode == Mode::Chroot {
+        // No process namespace ends with its first process here. Last, for a change of credentials clears it.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    }
+    Ok(())
 }
 
 /// Lets another user than root open /dev/stdout: pipes belong to who made them. (As runc does. Files and terminals are

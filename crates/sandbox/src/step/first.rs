@@ -36,7 +36,7 @@ pub(super) fn run(job: &Job<'_>) -> ! {
     }
     Signals::all().block();
     match build(job).and_then(|null| start(job, &null)) {
-        Ok(command) => sys::exit_now(reap(command, job.channel)),
+        Ok(command) => sys::exit_now(reap(command, OUTSIDE, job.channel)),
         Err(fault) => {
             let _ = job.channel.send(&Notice::Failed(fault), &[]);
             sys::exit_now(1)
@@ -82,13 +82,17 @@ fn start(job: &Job<'_>, null: &OwnedFd) -> Result<Pid, Fault> {
     Ok(command)
 }
 
-/// Waits for the command, burying all orphans meanwhile, and passes on signals from outside. Gives the command's code.
-pub(super) fn reap(command: Pid, channel: &Channel) -> i32 {
+/// The sender of a signal from outside the process namespace.
+const OUTSIDE: i32 = 0;
+
+/// Waits for the command, burying all orphans meanwhile, and passes on signals that `master` sends. Gives the command's
+/// exit code.
+pub(super) fn reap(command: Pid, master: i32, channel: &Channel) -> i32 {
     loop {
         let received = Signals::all().wait();
         if received.signal != libc::SIGCHLD {
             // Nobody inside may tell this process what to do, and the terminal reaches the command by itself.
-            if received.by_process && received.sender == 0 {
+            if received.by_process && received.sender == master {
                 sys::kill(command, received.signal);
             }
             continue;

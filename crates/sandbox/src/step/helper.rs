@@ -13,7 +13,7 @@ use super::network;
 use super::refused::Recorder;
 use super::stubs::{self, StubLayer};
 use super::wire::{Channel, Notice, Reply, Request, Stub, retry};
-use super::{Outcome, SANDBOX_ARGUMENT, chroot};
+use super::{Outcome, PROBE_ARGUMENT, SANDBOX_ARGUMENT, chroot};
 use crate::error::{Fault, OrFault};
 use crate::identity::Mode;
 use crate::sys::{self, Fork};
@@ -22,8 +22,12 @@ use crate::sys::{self, Fork};
 /// In any other process it returns at once.
 pub fn intercept() {
     let mut args = std::env::args_os();
-    if args.nth(1).is_some_and(|argument| argument == SANDBOX_ARGUMENT) {
-        serve()
+    if args.nth(1).is_none_or(|argument| argument != SANDBOX_ARGUMENT) {
+        return;
+    }
+    match (args.next(), args.next()) {
+        (Some(probe), Some(mode)) if probe == PROBE_ARGUMENT => crate::probe::answer(&mode.to_string_lossy()),
+        _ => serve(),
     }
 }
 

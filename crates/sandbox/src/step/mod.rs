@@ -19,12 +19,16 @@ mod stubs;
 mod wire;
 
 pub use helper::intercept;
+pub(crate) use overlay::Layers;
 pub use spawn::{Killer, Running, Stdio3, spawn};
 
 use serde::{Deserialize, Serialize};
 
 /// The first argument by which the binary knows that it was started as a helper.
 pub const SANDBOX_ARGUMENT: &str = "__sandbox-helper";
+
+/// The second argument of a helper that is to try a mode, which is the third.
+pub(crate) const PROBE_ARGUMENT: &str = "probe";
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

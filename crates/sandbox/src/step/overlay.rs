@@ -28,7 +28,7 @@ const OPTIONS: [&[(&str, Option<&str>)]; 3] = [
 ];
 
 /// The layers of an overlay, opened: their descriptors stand for them, so that no path is too long or holds a colon.
-pub(super) struct Layers {
+pub(crate) struct Layers {
     /// Highest first.
     lower: Vec<OwnedFd>,
     /// Upper and work.
@@ -37,7 +37,7 @@ pub(super) struct Layers {
 
 impl Layers {
     /// Opens directories; `lower` is lowest first.
-    pub(super) fn open<'a>(
+    pub(crate) fn open<'a>(
         lower: impl DoubleEndedIterator<Item = &'a Path>,
         writable: Option<(&Path, &Path)>,
     ) -> Result<Self, Fault> {
@@ -50,7 +50,7 @@ impl Layers {
     }
 
     /// Mounts them over the directory `at`; gives the root of the merged tree.
-    pub(super) fn mount(&self, at: &Path) -> Result<OwnedFd, Fault> {
+    pub(crate) fn mount(&self, at: &Path) -> Result<OwnedFd, Fault> {
         let mut result = Ok(());
         for options in OPTIONS {
             // `volatile` is about writing; without an upper directory it is refused.
