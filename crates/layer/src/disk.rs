@@ -197,8 +197,9 @@ pub(crate) fn set_directory(dir: &Dir, entry: &Entry, ownership: Ownership) -> R
     if entry.kind == (Kind::Directory { opaque: true }) {
         dir.set_xattr(b".", OPAQUE_XATTR, b"y")?;
     }
-    dir.set_mode(b".", entry.mode)?;
-    Ok(dir.set_mtime(b".", entry.mtime)?)
+    // The mode comes last: it may shut us out.
+    dir.set_mtime(b".", entry.mtime)?;
+    Ok(dir.set_mode(b".", entry.mode)?)
 }
 
 /// The order matters: changing the owner clears file capabilities and set-id bits.

@@ -51,6 +51,8 @@ fn entry() -> impl Strategy<Value = Entry> {
                 .filter(|_| plain)
                 .map(|(name, value)| (name.into_bytes(), value))
                 .collect();
+            // Without root's rights what is to be read back must be readable.
+            let mode = if is_root() { mode } else { mode | 0o700 };
             let mode = if matches!(kind, Kind::Symlink { .. }) { 0o777 } else { mode };
             let mtime = Timestamp { seconds, nanoseconds: 0 };
             Entry { path, kind, mode, uid: id, gid: id, mtime, fresh: false, xattrs }
