@@ -169,7 +169,7 @@ fn removal_minds_neither_modes_nor_links() {
     symlink(base.path().join("kept"), base.path().join("tree/link")).unwrap();
     symlink(base.path(), base.path().join("tree/dirlink")).unwrap();
     for locked in ["tree/locked/inner", "tree/locked"] {
-        fs::set_permissions(base.path().join(locked), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(base.path().join(locked), fs::Permissions::from_mode(0o0)).unwrap();
     }
     dir.remove_tree(b"tree").unwrap();
     dir.remove_tree(b"tree").unwrap();

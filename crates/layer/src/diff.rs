@@ -79,7 +79,11 @@ pub fn diff_directory(
     add_root(&mut changes, &observer, root, parent)?;
     let mut present: HashSet<Vec<u8>> = HashSet::new();
     walk(root, |visited| {
-        let Some((entry, below)) = observer.observe(visited, false)? else { return Ok(Flow::Skip) };
+        let Some((mut entry, below)) = observer.observe(visited, false)? else { return Ok(Flow::Skip) };
+        if let Kind::Directory { opaque } = &mut entry.kind {
+            // A mark on a directory of a copied layer, of no effect here.
+            *opaque = false;
+        }
         // Nobody can make device 0/0 here but to deceive.
         if entry.kind == Kind::Whiteout {
             return Ok(Flow::Skip);

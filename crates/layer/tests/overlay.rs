@@ -201,7 +201,7 @@ fn a_hard_link_to_nothing_is_an_error() {
 
 #[test]
 fn what_a_command_changes() {
-    let cases: [(&str, &str, &[&str]); 23] = [
+    let cases: [(&str, &str, &[&str]); 24] = [
         ("nothing", "true", &[]),
         ("reading", "cat etc/passwd", &[]),
         ("a new file", "echo hi > etc/motd", &["d 755 /etc", "f 644 /etc/motd 3"]),
@@ -234,6 +234,11 @@ fn what_a_command_changes() {
             "a file becomes a socket",
             "rm su; perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local=>q(su),Listen=>1) or die'",
             &["w su"],
+        ),
+        (
+            "one of two hard links",
+            "echo more >> usr/lib/libc.so",
+            &["d 755 /usr", "d 755 /usr/lib", "f 644 /usr/lib/libc.so 15"],
         ),
         ("the root itself", "chmod 711 .", &["d 711 /"]),
         (

@@ -34,8 +34,8 @@ fn subtrees_and_children_of_an_index() {
 
 #[test]
 fn layers_stack_as_overlays_do() {
-    // Lower layer, upper layer, what shows.
-    let cases: [(&str, Vec<Index>, &[&str]); 9] = [
+    // Layers, the lowest first, and what shows.
+    let cases: [(&str, Vec<Index>, &[&str]); 6] = [
         ("add", vec![index([file("a", 1)]), index([file("b", 2)])], &["0:f 644 /a 1", "1:f 644 /b 2"]),
         ("replace", vec![index([file("a", 1)]), index([file("a", 2)])], &["1:f 644 /a 2"]),
         (
@@ -61,6 +61,15 @@ fn layers_stack_as_overlays_do() {
             vec![index([dir("a"), file("a/b", 1), file("c", 1)]), index([file("a", 2)])],
             &["1:f 644 /a 2", "0:f 644 /c 1"],
         ),
+    ];
+    for (name, layers, expected) in cases {
+        assert_eq!(paths(&tree(layers)), expected, "{name}");
+    }
+}
+
+#[test]
+fn directories_come_back_and_come_unlisted() {
+    let cases: [(&str, Vec<Index>, &[&str]); 3] = [
         (
             "a directory replaces a file",
             vec![index([file("a", 1)]), index([dir("a"), file("a/b", 1)])],
