@@ -32,7 +32,14 @@ impl StubLayer {
         name.push(".mount-points");
         let layer = StubLayer(work.with_file_name(name));
         let what = || format!("make the mount points in {}", layer.0.display());
-        fs::create_dir(&layer.0).or_fault(what)?;
+        // One that a killed helper left is of no use to anybody.
+        let made = match fs::create_dir(&layer.0) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_dir_all(&layer.0).and_then(|()| fs::create_dir(&layer.0))
+            }
+            result => result,
+        };
+        made.or_fault(what)?;
         layer.fill(&spec.mounts).or_fault(what)?;
         Ok(Some(layer))
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use jettison_sandbox::{
     Identity, Mode, Mount, MountSource, Network, Outcome, Root, Spec, Stdio3, User, enter, spawn,
@@ -100,11 +101,6 @@ impl Fixture {
         fs::write(fixture.path("base/etc/passwd"), passwd).unwrap();
         fs::set_permissions(fixture.path("base/tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
         fs::set_permissions(fixture.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-        // The binary may lie where ordinary users cannot go.
-        let own = std::env::current_exe().unwrap();
-        fs::hard_link(&own, fixture.path("runner"))
-            .or_else(|_| fs::copy(&own, fixture.path("runner")).map(drop))
-            .unwrap();
         fixture
     }
 
@@ -172,17 +168,17 @@ impl Fixture {
         let mut command = Command::new("unshare");
         match self.caller {
             Caller::Root => {
-                command = Command::new(self.path("runner"));
+                command = Command::new(runner());
             }
             Caller::Subordinate | Caller::Plain => {
                 command.args(["--mount", "sh", "-ec", &self.as_user()]);
             }
             Caller::Forbidden => {
-                command = Command::new(self.path("runner"));
+                command = Command::new(runner());
                 command.env("PRIVILEGES", format!("--reuid {UID} --regid {UID} --clear-groups"));
             }
             Caller::Confined => {
-                command = Command::new(self.path("runner"));
+                command = Command::new(runner());
                 command.env("PRIVILEGES", "--bounding-set=-sys_admin --inh-caps=-all");
             }
         }
@@ -209,12 +205,11 @@ impl Fixture {
             ),
             _ => Default::default(),
         };
-        let runner = self.path("runner");
         format!(
             "printf '{passwd}' >$JOB.passwd; printf '{lines}' >$JOB.subuid; printf '{lines}' >$JOB.subgid
              for f in passwd subuid subgid; do touch /etc/$f; mount --bind $JOB.$f /etc/$f; done
              exec setpriv --reuid {UID} --regid {UID} --clear-groups {} {RUN}",
-            runner.display()
+            runner().display()
         )
     }
 
@@ -244,6 +239,26 @@ fn give(path: &Path) {
         for entry in fs::read_dir(path).unwrap() {
             give(&entry.unwrap().path());
         }
+    }
+}
+
+/// A copy of this binary: it may lie where ordinary users cannot go. One for all checks, in a directory that lasts as
+/// long as this process.
+pub fn runner() -> PathBuf {
+    static COPY: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let directory = COPY.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(std::env::current_exe().unwrap(), directory.path().join("runner")).unwrap();
+        directory
+    });
+    directory.path().join("runner")
+}
+
+/// Removes it; nothing in a static is dropped.
+pub fn clean_up() {
+    if let Some(directory) = runner().parent() {
+        let _ = fs::remove_dir_all(directory);
     }
 }
 

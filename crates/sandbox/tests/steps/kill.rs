@@ -84,8 +84,8 @@ fn kill_any() {
 
 fn kill_chroot() {
     let fixture = Fixture::new(Caller::Confined);
-    // Builder and the first process; if the helper itself is killed, only the command's own process is sure to die.
-    kill_each(&fixture, &|script| fixture.plain_spec(script), 1);
+    // Guardian and builder. If the helper is killed, only the command's own process is sure to die.
+    kill_each(&fixture, &|script| fixture.plain_spec(script), 2);
 }
 
 fn signal() {

@@ -45,6 +45,7 @@ fn main() {
             }
         }
     }
+    fixture::clean_up();
     println!("steps: {passed} passed, {failed} failed");
     exit(i32::from(failed > 0));
 }

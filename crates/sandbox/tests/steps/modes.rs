@@ -127,7 +127,7 @@ fn nested() {
     fs::write(fixture.path("job"), serde_json::to_vec(&job).unwrap()).unwrap();
     let output = std::process::Command::new("unshare")
         .args(["--map-root-user", "--mount"])
-        .arg(fixture.path("runner"))
+        .arg(crate::fixture::runner())
         .arg(crate::fixture::RUN)
         .env("JOB", fixture.path("job"))
         .output()
