@@ -112,7 +112,7 @@ impl Jettison {
         fs::create_dir_all(jettison.path("work")).unwrap();
         fs::create_dir_all(jettison.path("docker")).unwrap();
         jettison.write("registries.conf", "");
-        if matches!(who, Who::Subordinate | Who::OneId) {
+        if who != Who::Me {
             jettison.write_users();
         }
         if !matches!(who, Who::Me | Who::ChrootOnly) {
@@ -237,13 +237,14 @@ impl Jettison {
 
     /// Returns the command that runs the binary with `arguments` as its user.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let user = format!("setpriv --reuid={USER} --regid={USER} --clear-groups --");
         let mut command = match self.who {
             Who::Me => Command::new(&self.binary),
-            Who::Subordinate | Who::OneId => self.as_user(),
-            Who::ChrootOnly => self.without_namespaces("--bounding-set=-sys_admin --inh-caps=-sys_admin"),
-            Who::NoNamespaces => {
-                self.without_namespaces(&format!("--reuid={USER} --regid={USER} --clear-groups"))
+            Who::Subordinate | Who::OneId => self.with_users(&format!("exec {user} \"$@\"")),
+            Who::ChrootOnly => {
+                self.without_namespaces("setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin --")
             }
+            Who::NoNamespaces => self.without_namespaces(&user),
         };
         command.args(arguments).current_dir(self.path("work")).env_clear();
         for (name, value) in [
@@ -259,35 +260,22 @@ impl Jettison {
         command
     }
 
-    /// The user exists in a private mount namespace alone: nothing on the machine changes.
-    fn as_user(&self) -> Command {
+    /// The user exists in a private mount namespace alone: nothing on the machine changes. `script` gets the binary and
+    /// its arguments as `$@`.
+    fn with_users(&self, script: &str) -> Command {
         let mut command = Command::new(tools::require("unshare"));
         command.args(["--mount", "--propagation", "private", "--", "sh", "-ec"]);
-        command.arg(format!(
-            "for file in passwd group subuid subgid; do mount --bind \"$0/$file\" /etc/$file; done; \
-             exec setpriv --reuid={USER} --regid={USER} --clear-groups -- \"$@\""
-        ));
-        command.arg(self.path("etc")).arg(&self.binary);
+        let mounts = "for file in passwd group subuid subgid; do mount --bind \"$0/$file\" /etc/$file; done";
+        command.arg(format!("{mounts}; {script}")).arg(self.path("etc")).arg(&self.binary);
         command
     }
 
-    /// A user namespace that allows no further ones stands for a kernel that allows none; `privileges` are setpriv's.
-    fn without_namespaces(&self, privileges: &str) -> Command {
-        let mut command = Command::new(tools::require("unshare"));
-        command.args([
-            "--user",
-            "--map-users=0,0,65536",
-            "--map-groups=0,0,65536",
-            "--setuid=0",
-            "--setgid=0",
-            "--",
-        ]);
-        command.args(["sh", "-ec"]);
-        command.arg(format!(
-            "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv {privileges} -- \"$0\" \"$@\""
-        ));
-        command.arg(&self.binary);
-        command
+    /// A user namespace that allows no further ones stands for a kernel that allows none.
+    fn without_namespaces(&self, setpriv: &str) -> Command {
+        self.with_users(&format!(
+            "exec unshare --user --map-users=0,0,65536 --map-groups=0,0,65536 --setuid=0 --setgid=0 -- sh -ec \
+             'echo 0 >/proc/sys/user/max_user_namespaces; exec {setpriv} \"$@\"' sh \"$@\""
+        ))
     }
 
     fn write_users(&self) {
@@ -299,8 +287,12 @@ impl Jettison {
             &format!("{passwd}builder:x:{USER}:{USER}::{}:/bin/sh\n", self.path("").display()),
         );
         self.write("etc/group", &format!("{group}builder:x:{USER}:\n"));
-        let ids =
-            if self.who == Who::Subordinate { format!("builder:{first}:{count}\n") } else { String::new() };
+        let ids = match self.who {
+            Who::Subordinate => format!("builder:{first}:{count}\n"),
+            // What newuidmap must know to map the ids of the namespace that allows no further ones.
+            Who::ChrootOnly | Who::NoNamespaces => "root:0:65536\n".to_owned(),
+            Who::Me | Who::OneId => String::new(),
+        };
         for file in ["subuid", "subgid"] {
             self.write(&format!("etc/{file}"), &ids);
             assert!(
