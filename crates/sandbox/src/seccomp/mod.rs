@@ -133,7 +133,30 @@ fn section(arch: Arch, options: Options) -> Vec<sock_filter> {
             }
         }
     }
-    for (first, last) in joined(allowed) {
+    program.extend(search(&joined(allowed)));
+    program
+}
+
+/// How many ranges are looked through one after the other.
+const LEAF: usize = 3;
+
+/// Allows what is in sorted ranges. A binary search: the kernel walks the program once for each call there is when it
+/// is loaded (to remember those that are always allowed), and then for each call that it could not decide so.
+fn search(ranges: &[(u32, u32)]) -> Vec<sock_filter> {
+    if let Some((lower, upper @ [(first, _), ..])) = ranges.split_at_checked(ranges.len() / 2)
+        && ranges.len() > LEAF
+    {
+        let lower = search(lower);
+        let mut program = vec![
+            jump(libc::BPF_JGE, *first, 0, 1),
+            instruction(libc::BPF_JMP | libc::BPF_JA, lower.len() as u32, 0, 0),
+        ];
+        program.extend(lower);
+        program.extend(search(upper));
+        return program;
+    }
+    let mut program = Vec::new();
+    for &(first, last) in ranges {
         // Above the range: look further. Within: allow. Below: look further too, in vain.
         program.push(jump(libc::BPF_JGT, last, 2, 0));
         program.push(jump(libc::BPF_JGE, first, 0, 1));

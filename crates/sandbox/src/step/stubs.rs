@@ -14,19 +14,24 @@ use rustix::fs::{AtFlags, FileType, Timespec, Timestamps};
 
 use super::wire::Stub;
 use crate::error::{Fault, OrFault};
-use crate::spec::{Mount, MountSource, Root, Spec};
+use crate::spec::{MountSource, Root, Spec};
 
 /// What every root file system needs: directories, then files.
-const DIRECTORIES: [&str; 4] = ["proc", "sys", "dev", "etc"];
+const DIRECTORIES: [&str; 3] = ["proc", "sys", "dev"];
 const FILES: [&str; 2] = ["etc/hosts", "etc/resolv.conf"];
 
 /// The lowest layer of a step's overlay. Removed when dropped.
 pub(super) struct StubLayer(PathBuf);
 
 impl StubLayer {
-    /// Makes the layer beside the overlay's work directory; none for a plain directory.
+    /// Makes the layer beside the overlay's work directory; none for a plain directory, or where nothing is missing.
     pub(super) fn make(spec: &Spec) -> Result<Option<Self>, Fault> {
-        let Root::Overlay { work, .. } = &spec.root else { return Ok(None) };
+        let Root::Overlay { work, lower, .. } = &spec.root else { return Ok(None) };
+        let missing = missing(spec, lower);
+        // An overlay needs one layer below the upper directory.
+        if missing.is_empty() && !lower.is_empty() {
+            return Ok(None);
+        }
         // Beside, not inside: overlayfs refuses layers within its work directory.
         let mut name = work.file_name().unwrap_or_default().to_owned();
         name.push(".mount-points");
@@ -40,7 +45,7 @@ impl StubLayer {
             result => result,
         };
         made.or_fault(what)?;
-        layer.fill(&spec.mounts).or_fault(what)?;
+        layer.fill(&missing).or_fault(what)?;
         Ok(Some(layer))
     }
 
@@ -48,26 +53,31 @@ impl StubLayer {
         &self.0
     }
 
-    fn fill(&self, mounts: &[Mount]) -> io::Result<()> {
-        for directory in DIRECTORIES {
-            fs::create_dir(self.0.join(directory))?;
-        }
-        for file in FILES {
-            fs::write(self.0.join(file), "")?;
-        }
-        for mount in mounts {
-            let path = self.0.join(plain(&mount.target));
-            match path.parent() {
-                _ if is_directory(&mount.source) => fs::create_dir_all(&path)?,
-                Some(parent) => {
-                    fs::create_dir_all(parent)?;
-                    fs::write(&path, "")?;
-                }
-                None => {}
+    fn fill(&self, missing: &[(PathBuf, bool)]) -> io::Result<()> {
+        for (path, directory) in missing {
+            let path = self.0.join(path);
+            if *directory {
+                fs::create_dir_all(&path)?;
+                continue;
             }
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(&path, "")?;
         }
         Ok(())
     }
+}
+
+/// The mount points, and whether each is a directory, that no layer has. That a layer has one does not mean that it
+/// can be seen; then it is made in place.
+fn missing(spec: &Spec, lower: &[PathBuf]) -> Vec<(PathBuf, bool)> {
+    let fixed = DIRECTORIES.map(|path| (path, true)).into_iter().chain(FILES.map(|path| (path, false)));
+    let fixed = fixed.map(|(path, directory)| (PathBuf::from(path), directory));
+    let asked = spec.mounts.iter().map(|mount| (plain(&mount.target), is_directory(&mount.source)));
+    let absent =
+        |(path, _): &(PathBuf, bool)| !lower.iter().any(|layer| layer.join(path).symlink_metadata().is_ok());
+    fixed.chain(asked).filter(absent).collect()
 }
 
 impl Drop for StubLayer {
