@@ -24,4 +24,6 @@ pub use error::{EnterError, Error, Reason};
 pub use identity::{Extent, Identity, Mode};
 pub use probe::{Check, Report, Status, overlay_supported, probe};
 pub use spec::*;
-pub use step::{Killer, Outcome, Refused, Running, SANDBOX_ARGUMENT, Stdio3, intercept, spawn};
+pub use step::{
+    Killer, Outcome, Refused, Running, SANDBOX_ARGUMENT, Stdio3, intercept, prepare_network, spawn,
+};

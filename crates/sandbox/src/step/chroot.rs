@@ -15,7 +15,7 @@ use super::Outcome;
 use super::command::{Streams, become_command, enter_directory};
 use super::first;
 use super::helper::Watch;
-use super::network::{self, Files};
+use super::network::Files;
 use super::overlay::open_directory;
 use super::wire::{Channel, Notice, Request};
 use crate::error::{Fault, OrFault};
@@ -30,9 +30,9 @@ pub(super) fn step(request: &Request, streams: &Streams, control: &Channel) -> R
     };
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).or_fault(what)?;
-    let network = network::prepare(&request.spec, &request.identity);
+    let files = Files::new(&request.spec, request.network);
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).or_fault(what)?;
-    let _furniture = Furniture::lay(root, &network.files)?;
+    let _furniture = Furniture::lay(root, &files)?;
     let (ours, theirs) = Channel::pair().or_fault(what)?;
     // SAFETY: the helper has one thread.
     let first = match unsafe { sys::fork(0) }.or_fault(what)? {

@@ -78,7 +78,7 @@ pub(super) fn become_command(
 }
 
 fn prepare(request: &Request, streams: &Streams, host_network: bool, channel: &Channel) -> Result<(), Fault> {
-    let Request { spec, identity } = request;
+    let Request { spec, identity, .. } = request;
     give_streams(streams, spec.user.uid);
     for (fd, at) in [(&streams.stdin, 0), (&streams.stdout, 1), (&streams.stderr, 2)] {
         sys::dup_to(fd.as_fd(), at).or_fault(|| "pass the standard streams".to_owned())?;

@@ -13,7 +13,7 @@ use rustix::thread::UnshareFlags;
 use super::command::{Streams, become_command, enter_directory};
 use super::machine::furnish;
 use super::mounts::Tree;
-use super::network::{self, Net, Prepared};
+use super::network::{self, Files, Net};
 use super::wire::{Channel, Notice, Request};
 use crate::error::{Fault, OrFault};
 use crate::sys::{self, Fork, Signals};
@@ -21,7 +21,8 @@ use crate::sys::{self, Fork, Signals};
 /// All that the first process has been given.
 pub(super) struct Job<'a> {
     pub(super) request: &'a Request,
-    pub(super) network: &'a Prepared,
+    pub(super) net: &'a Net,
+    pub(super) files: &'a Files,
     pub(super) stubs: Option<&'a Path>,
     pub(super) streams: &'a Streams,
     pub(super) channel: &'a Channel,
@@ -52,12 +53,12 @@ fn build(job: &Job<'_>) -> Result<OwnedFd, Fault> {
     if sys::unshare(flags | UnshareFlags::NEWCGROUP).is_err() {
         sys::unshare(flags).or_fault(|| "create namespaces".to_owned())?;
     }
-    network::enter(&job.network.net).or_fault(|| "enter the network namespace".to_owned())?;
+    network::enter(job.net).or_fault(|| "enter the network namespace".to_owned())?;
     let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())
         .or_fault(|| "open /dev/null".to_owned())?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let tree = Tree::mount(&spec.root, job.stubs, job.channel)?;
-    furnish(&tree, &job.request.identity, &job.network.net, &job.network.files)?;
+    furnish(&tree, &job.request.identity, job.net, job.files)?;
     for mount in &spec.mounts {
         tree.add(mount)?;
     }
@@ -72,7 +73,7 @@ fn build(job: &Job<'_>) -> Result<OwnedFd, Fault> {
 fn start(job: &Job<'_>, null: &OwnedFd) -> Result<Pid, Fault> {
     // What the command could learn of this process through /proc is none of its business.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let host_network = matches!(job.network.net, Net::Host);
+    let host_network = matches!(job.net, Net::Host);
     // SAFETY: this process has one thread.
     let fork = unsafe { sys::fork(0) }.or_fault(|| "start the command".to_owned())?;
     let Fork::Parent(command) = fork else {

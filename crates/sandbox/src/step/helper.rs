@@ -9,11 +9,11 @@ use rustix::process::{Pid, WaitOptions};
 
 use super::command::Streams;
 use super::first::{self, Job};
-use super::network;
+use super::network::{Choice, Files, Net};
 use super::refused::Recorder;
 use super::stubs::{self, StubLayer};
 use super::wire::{Channel, Notice, Reply, Request, Stub, retry};
-use super::{Outcome, PROBE_ARGUMENT, SANDBOX_ARGUMENT, chroot};
+use super::{KEEPER_ARGUMENT, Outcome, PROBE_ARGUMENT, SANDBOX_ARGUMENT, chroot, keeper};
 use crate::error::{Fault, OrFault};
 use crate::identity::Mode;
 use crate::sys::{self, Fork};
@@ -27,6 +27,7 @@ pub fn intercept() {
     }
     match (args.next(), args.next()) {
         (Some(probe), Some(mode)) if probe == PROBE_ARGUMENT => crate::probe::answer(&mode.to_string_lossy()),
+        (Some(keeper), None) if keeper == KEEPER_ARGUMENT => keeper::serve(),
         _ => serve(),
     }
 }
@@ -34,8 +35,8 @@ pub fn intercept() {
 fn serve() -> ! {
     // The builder ends us by closing the socket; what is typed at the terminal is not for us.
     sys::ignore_signals(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGPIPE]);
-    let Ok((control, request, streams)) = start_up() else { sys::exit_now(1) };
-    let reply = match step(&request, &streams, &control) {
+    let Ok((control, request, net, streams)) = start_up() else { sys::exit_now(1) };
+    let reply = match step(&request, &net, &streams, &control) {
         Ok(outcome) => Reply::Done(outcome),
         Err(fault) => Reply::Failed(fault),
     };
@@ -44,7 +45,7 @@ fn serve() -> ! {
 }
 
 /// Reads the request from the socket that is our standard input.
-fn start_up() -> io::Result<(Channel, Request, Streams)> {
+fn start_up() -> io::Result<(Channel, Request, Net, Streams)> {
     let copy =
         |fd: std::os::fd::BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(io::Error::from);
     let control = copy(rustix::stdio::stdin())?;
@@ -60,18 +61,24 @@ fn start_up() -> io::Result<(Channel, Request, Streams)> {
     let control = Channel::from_fd(control);
     let (_, fds) = control.receive_bytes(&mut [0; 8])?;
     let mut fds = fds.into_iter();
-    let request = fds.next().ok_or_else(|| io::Error::other("no request"))?;
-    let stdin = fds.next().unwrap_or(null);
-    Ok((control, Request::from_file(request)?, Streams { stdin, stdout, stderr }))
+    let mut next = || fds.next().ok_or_else(|| io::Error::other("a descriptor is missing"));
+    let request = Request::from_file(next()?)?;
+    let net = match request.network {
+        Choice::Host => Net::Host,
+        Choice::Loopback => Net::Loopback,
+        Choice::Private => Net::Joined(next()?),
+    };
+    let stdin = next().unwrap_or(null);
+    Ok((control, request, net, Streams { stdin, stdout, stderr }))
 }
 
-fn step(request: &Request, streams: &Streams, control: &Channel) -> Result<Outcome, Fault> {
+fn step(request: &Request, net: &Net, streams: &Streams, control: &Channel) -> Result<Outcome, Fault> {
     if request.identity.mode == Mode::Chroot {
         return chroot::step(request, streams, control);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let stub_layer = StubLayer::make(&request.spec)?;
-    let network = network::prepare(&request.spec, &request.identity);
+    let files = Files::new(&request.spec, request.network);
     let what = || "start the first process".to_owned();
     let (ours, theirs) = Channel::pair().or_fault(what)?;
     // SAFETY: the helper has one thread.
@@ -81,7 +88,7 @@ fn step(request: &Request, streams: &Streams, control: &Channel) -> Result<Outco
             // Else nobody would see that the helper's end is closed.
             drop(ours);
             let stubs = stub_layer.as_ref().map(StubLayer::path);
-            first::run(&Job { request, network: &network, stubs, streams, channel: &theirs })
+            first::run(&Job { request, net, files: &files, stubs, streams, channel: &theirs })
         }
     };
     drop(theirs);
@@ -89,7 +96,6 @@ fn step(request: &Request, streams: &Streams, control: &Channel) -> Result<Outco
         rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()).or_fault(what)?;
     streams.let_go(&null).or_fault(what)?;
     let mut watch = Watch::new(request, first);
-    watch.notes = network.notes();
     let result = ours.send_bytes(b"g", &[]).or_fault(what).and_then(|()| watch.until_end(control, &ours));
     sys::kill(first, libc::SIGKILL);
     let status = retry(|| rustix::process::waitpid(Some(first), WaitOptions::empty())).or_fault(what)?;

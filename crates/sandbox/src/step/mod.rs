@@ -9,6 +9,7 @@ mod chroot;
 mod command;
 mod first;
 mod helper;
+mod keeper;
 mod machine;
 mod mounts;
 mod network;
@@ -19,6 +20,7 @@ mod stubs;
 mod wire;
 
 pub use helper::intercept;
+pub use keeper::prepare_network;
 pub(crate) use overlay::Layers;
 pub use spawn::{Killer, Running, Stdio3, spawn};
 
@@ -26,6 +28,9 @@ use serde::{Deserialize, Serialize};
 
 /// The first argument by which the binary knows that it was started as a helper.
 pub const SANDBOX_ARGUMENT: &str = "__sandbox-helper";
+
+/// The second argument of a process that keeps a private network.
+pub(crate) const KEEPER_ARGUMENT: &str = "network";
 
 /// The second argument of a helper that is to try a mode, which is the third.
 pub(crate) const PROBE_ARGUMENT: &str = "probe";

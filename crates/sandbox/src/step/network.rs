@@ -8,11 +8,10 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
+use serde::{Deserialize, Serialize};
 
 use super::wire::Channel;
-use crate::enter::find_helper;
-use crate::identity::{Identity, Mode};
-use crate::spec::{Network, Spec};
+use crate::spec::Spec;
 use crate::sys::{self, Fork};
 
 /// The network namespace of a step.
@@ -35,39 +34,26 @@ pub(super) struct Files {
 /// it is nobody else's.
 const DNS_FORWARD: &str = "169.254.1.1";
 
-/// The network of a step, and the process that connects it, if there is one.
-pub(super) struct Prepared {
-    pub(super) net: Net,
-    pub(super) files: Files,
-    pub(super) note: Option<String>,
-    _pasta: Option<Pasta>,
+/// The network that the builder chose for a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Choice {
+    /// The host's.
+    Host,
+    /// Loopback alone.
+    Loopback,
+    /// A private one, whose namespace comes along.
+    Private,
 }
 
-/// Makes the network that `spec` asks for, or the host's with a note where that cannot be had.
-pub(super) fn prepare(spec: &Spec, identity: &Identity) -> Prepared {
-    let hosts = hosts(spec);
-    let with = |net, resolv_conf, note, pasta| Prepared {
-        net,
-        files: Files { hosts: hosts.clone(), resolv_conf },
-        note,
-        _pasta: pasta,
-    };
-    match spec.network {
-        Network::None => return with(Net::Loopback, String::new(), None, None),
-        Network::Host => return with(Net::Host, host_resolv_conf(false), None, None),
-        Network::Default => {}
-    }
-    let program = match find_helper("pasta") {
-        Some(program) if identity.mode != Mode::Chroot => program,
-        _ => return with(Net::Host, host_resolv_conf(false), None, None),
-    };
-    let resolv_conf = host_resolv_conf(true);
-    match private(&program, resolv_conf.contains(DNS_FORWARD)) {
-        Ok((namespace, pasta)) => with(Net::Joined(namespace), resolv_conf, None, Some(pasta)),
-        Err(error) => {
-            let note = format!("the command has the network of the host, for pasta failed: {error}");
-            with(Net::Host, host_resolv_conf(false), Some(note), None)
-        }
+impl Files {
+    /// The files that go with a network.
+    pub(super) fn new(spec: &Spec, choice: Choice) -> Self {
+        let resolv_conf = match choice {
+            Choice::Host => host_resolv_conf(false),
+            Choice::Private => host_resolv_conf(true),
+            Choice::Loopback => String::new(),
+        };
+        Files { hosts: hosts(spec), resolv_conf }
     }
 }
 
@@ -120,7 +106,14 @@ pub(super) fn enter(net: &Net) -> io::Result<()> {
 
 /// A running pasta, in a process namespace of its own, so that it dies with us however we die. (It changes its
 /// credentials, which would clear a death signal of its own.)
-struct Pasta(Pid);
+pub(super) struct Pasta(Pid);
+
+impl Pasta {
+    /// The process to watch.
+    pub(super) fn pid(&self) -> Pid {
+        self.0
+    }
+}
 
 impl Drop for Pasta {
     fn drop(&mut self) {
@@ -131,7 +124,8 @@ impl Drop for Pasta {
 
 /// A new network namespace, connected; with a DNS forwarder where the host's resolver is out of reach. (Not else: some
 /// versions give all answers the forwarder's address.)
-fn private(program: &Path, forward: bool) -> Result<(OwnedFd, Pasta), io::Error> {
+pub(super) fn private(program: &Path) -> io::Result<(OwnedFd, Pasta)> {
+    let forward = host_resolv_conf(true).contains(DNS_FORWARD);
     let namespace = new_namespace()?;
     let (ready, written) = io::pipe()?;
     // SAFETY: the helper has one thread.
@@ -218,11 +212,4 @@ fn new_namespace() -> io::Result<OwnedFd> {
     let _ = rustix::process::waitpid(Some(child), WaitOptions::empty());
     let (_, fds) = received?;
     fds.into_iter().next().ok_or_else(|| io::Error::other("no network namespace can be made"))
-}
-
-impl Prepared {
-    /// Why the network is not what was asked for.
-    pub(super) fn notes(&self) -> Vec<String> {
-        self.note.iter().cloned().collect()
-    }
 }

@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use super::keeper::{self, Keeper};
+use super::network::Choice;
 use super::wire::{Channel, Reply, Request};
 use super::{Outcome, SANDBOX_ARGUMENT};
 use crate::error::Error;
@@ -53,6 +55,9 @@ impl Stdio3 {
 pub struct Running {
     helper: Child,
     control: Arc<Channel>,
+    /// Lends the command its network.
+    keeper: Option<Keeper>,
+    note: Option<String>,
 }
 
 /// Ends a command, from any thread. Without effect once the command has ended.
@@ -72,7 +77,8 @@ impl Killer {
     }
 }
 
-/// Starts the command of `spec` as `identity` allows, and returns at once.
+/// Starts the command of `spec` as `identity` allows. Returns at once, but for the time it takes to make a private
+/// network if that is asked for and none is idle (see [`crate::prepare_network`]).
 ///
 /// Needs a `main` that calls [`super::intercept`] first. May be called from any thread.
 ///
@@ -93,15 +99,32 @@ pub fn spawn(identity: &Identity, spec: &Spec, stdio: Stdio3) -> Result<Running,
         .stderr(Stdio::from(stdio.stderr))
         .spawn()
         .map_err(Error::Helper)?;
-    let running = Running { helper, control: Arc::new(ours) };
-    let request = Request { spec: spec.clone(), identity: identity.clone() };
+    let (network, keeper, note) = choose_network(identity, spec.network);
+    let running = Running { helper, control: Arc::new(ours), keeper, note };
+    let request = Request { spec: spec.clone(), identity: identity.clone(), network };
     let file = request.to_file().map_err(Error::Helper)?;
     let mut fds = vec![file.as_fd()];
+    fds.extend(running.keeper.as_ref().and_then(Keeper::namespace).map(AsFd::as_fd));
     if spec.interactive {
         fds.extend(stdio.stdin.as_ref().map(AsFd::as_fd));
     }
     running.control.send_bytes(b"run", &fds).map_err(Error::Helper)?;
     Ok(running)
+}
+
+/// The network for a step, the keeper of a private one, and a note if it is not what was asked for.
+fn choose_network(identity: &Identity, wanted: Network) -> (Choice, Option<Keeper>, Option<String>) {
+    match wanted {
+        Network::None => (Choice::Loopback, None, None),
+        Network::Default if keeper::available(identity) => match keeper::take() {
+            Ok(keeper) => (Choice::Private, Some(keeper), None),
+            Err(failure) => {
+                let note = format!("commands have the network of the host, for pasta failed: {failure}");
+                (Choice::Host, None, Some(note))
+            }
+        },
+        Network::Default | Network::Host => (Choice::Host, None, None),
+    }
 }
 
 /// Refuses what can be known to fail.
@@ -156,7 +179,10 @@ impl Running {
         let reply = self.control.receive::<Reply>();
         let status = self.helper.wait().map_err(Error::Helper)?;
         match reply {
-            Ok(Some((Reply::Done(outcome), _))) => Ok(outcome),
+            Ok(Some((Reply::Done(mut outcome), _))) => {
+                outcome.notes.extend(self.note.take());
+                Ok(outcome)
+            }
             Ok(Some((Reply::Failed(fault), _))) => Err(fault.into()),
             Ok(None) => Err(Error::Lost(status.to_string())),
             Err(error) => Err(Error::Helper(error)),
@@ -168,5 +194,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.killer().kill();
         let _ = self.helper.wait();
+        // Only now is nobody left in that network.
+        if let Some(keeper) = self.keeper.take() {
+            keeper.give_back();
+        }
     }
 }

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
+use super::network::Choice;
 use crate::error::Fault;
 use crate::identity::Identity;
 use crate::spec::Spec;
@@ -27,6 +28,7 @@ const MAX_FDS: usize = 4;
 pub(super) struct Request {
     pub(super) spec: Spec,
     pub(super) identity: Identity,
+    pub(super) network: Choice,
 }
 
 /// Helper to builder: how it went.
