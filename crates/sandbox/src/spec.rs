@@ -38,10 +38,11 @@ pub enum Root {
         lower: Vec<PathBuf>,
         /// Takes the changes; on the same file system as `work`.
         upper: PathBuf,
-        /// An empty directory, fresh for each step.
+        /// An empty directory, fresh for each step. While the command runs there may be a second one beside it, named
+        /// like it with `.mount-points` at the end.
         work: PathBuf,
     },
-    /// A directory that is changed in place.
+    /// A directory that is changed in place; the only possibility in chroot mode.
     Directory(PathBuf),
 }
 

@@ -206,6 +206,12 @@ pub(crate) fn default_signal_actions() {
     }
 }
 
+/// Makes sure that children that end wait to be buried: a caller may have made us ignore SIGCHLD, and then they do not.
+pub(crate) fn notice_children() {
+    // SAFETY: SIG_DFL is a valid disposition.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// Ignores these signals from now on.
 pub(crate) fn ignore_signals(signals: &[i32]) {
     for &signal in signals {

@@ -39,6 +39,7 @@ pub fn enter(prefer: Option<Mode>) -> Result<Identity, EnterError> {
     if thread_count() != 1 {
         return Err(EnterError::Threads);
     }
+    sys::notice_children();
     let around = Surroundings::read().map_err(|source| EnterError::System {
         what: "read the id maps of this process".to_owned(),
         source,

@@ -25,6 +25,7 @@ pub fn intercept() {
     if args.nth(1).is_none_or(|argument| argument != SANDBOX_ARGUMENT) {
         return;
     }
+    sys::notice_children();
     match (args.next(), args.next()) {
         (Some(probe), Some(mode)) if probe == PROBE_ARGUMENT => crate::probe::answer(&mode.to_string_lossy()),
         (Some(keeper), None) if keeper == KEEPER_ARGUMENT => keeper::serve(),

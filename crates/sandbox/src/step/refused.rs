@@ -18,6 +18,8 @@ use crate::sys::{self, Announced};
 const MAX_ENTRIES: usize = 20;
 /// The longest path the kernel takes (linux/limits.h).
 const PATH_MAX: usize = 4096;
+/// How much of a path is kept, so that the whole record fits into a message.
+const SHOWN: usize = 512;
 /// The most groups of a process (linux/limits.h).
 const MAX_GROUPS: usize = 65_536;
 
@@ -75,7 +77,8 @@ impl Recorder {
                 ids(plain).iter().find_map(|&(argument, kind)| self.missing(call.args[argument], kind, short))
             }
         }?;
-        Some(Refused { call: plain.to_owned(), path: path(call, plain), id })
+        let path = path(call, plain).map(|path| path.chars().take(SHOWN).collect());
+        Some(Refused { call: plain.to_owned(), path, id })
     }
 
     /// The id, if it does not exist; all bits set mean "leave as it is".

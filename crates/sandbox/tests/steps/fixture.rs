@@ -71,6 +71,10 @@ pub enum Caller {
     Plain,
     /// Root that may make neither namespaces nor mounts, as in an unprivileged container.
     Confined,
+    /// Root that may not make user namespaces, but all else.
+    WithoutUserNamespaces,
+    /// Root whose own caller ignored SIGCHLD, which programs inherit.
+    Careless,
     /// An ordinary user where user namespaces are switched off.
     Forbidden,
 }
@@ -177,6 +181,14 @@ impl Fixture {
                 command = Command::new(runner());
                 command.env("PRIVILEGES", format!("--reuid {UID} --regid {UID} --clear-groups"));
             }
+            Caller::Careless => {
+                command = Command::new("bash");
+                command.args(["-c", &format!("trap '' CHLD; exec {} {RUN}", runner().display())]);
+            }
+            Caller::WithoutUserNamespaces => {
+                command = Command::new(runner());
+                command.env("PRIVILEGES", "--inh-caps=-all");
+            }
             Caller::Confined => {
                 command = Command::new(runner());
                 command.env("PRIVILEGES", "--bounding-set=-sys_admin --inh-caps=-all");
@@ -184,8 +196,8 @@ impl Fixture {
         }
         match self.caller {
             Caller::Root => command.arg(RUN),
-            Caller::Forbidden | Caller::Confined => command.arg(RUN_CONFINED),
-            Caller::Subordinate | Caller::Plain => &mut command,
+            Caller::Forbidden | Caller::Confined | Caller::WithoutUserNamespaces => command.arg(RUN_CONFINED),
+            Caller::Subordinate | Caller::Plain | Caller::Careless => &mut command,
         };
         command
             .env("JOB", path)

@@ -10,6 +10,8 @@ use crate::fixture::{Caller, Fixture, SUBORDINATE, UID};
 
 pub const CHECKS: &[Check] = &[
     ("root", root),
+    ("root without a user namespace", without_user_namespace),
+    ("a caller that ignores its children", careless),
     ("subordinate ids", subordinate),
     ("one id", single),
     ("one id: calls are told by name", refusals),
@@ -40,6 +42,19 @@ fn root() {
     assert_eq!((file.uid(), file.gid()), (1000, 33));
     let namespace = fs::read_link("/proc/self/ns/user").unwrap();
     assert!(!fixture.sh("ls -l /proc/self/ns/user").out().contains(namespace.to_str().unwrap()));
+}
+
+fn without_user_namespace() {
+    let fixture = Fixture::new(Caller::WithoutUserNamespaces);
+    let answer = fixture.sh(WORK);
+    assert_eq!(answer.out(), "1000:33\n0");
+    assert_eq!(answer.identity().mode, Mode::Root);
+    assert!(!answer.identity().user_namespace);
+}
+
+fn careless() {
+    let fixture = Fixture::new(Caller::Careless);
+    assert_eq!(fixture.sh("(exit 3) & wait $!; echo $?; exit 5").code(), 5);
 }
 
 fn subordinate() {
