@@ -3,6 +3,8 @@
 //!
 //! A binary of a foreign architecture that this kernel runs (32-bit ones) has the same profile by its own numbers.
 
+use std::sync::OnceLock;
+
 use libc::sock_filter;
 
 /// One line a call; see the file's own head.
@@ -92,6 +94,25 @@ pub(crate) fn filter(options: Options) -> Vec<sock_filter> {
     }
     program.push(ret(refuse(libc::EPERM)));
     program
+}
+
+/// The same as numbers, to be sent to the process that loads it: one an instruction, as it lies in memory read from
+/// the end. Made once in the life of this process, for that takes as long as a tenth of a step.
+pub(crate) fn encoded(options: Options) -> &'static [u64] {
+    static PROGRAMS: [OnceLock<Vec<u64>>; 4] = [const { OnceLock::new() }; 4];
+    let index = usize::from(options.announce_ids) * 2 + usize::from(options.terminal);
+    let encode = |step: &sock_filter| {
+        u64::from(step.k) << 32 | u64::from(step.jf) << 24 | u64::from(step.jt) << 16 | u64::from(step.code)
+    };
+    PROGRAMS[index].get_or_init(|| filter(options).iter().map(encode).collect())
+}
+
+/// The program that was sent.
+pub(crate) fn decode(program: &[u64]) -> Vec<sock_filter> {
+    let step = |&word: &u64| {
+        instruction(word as u32 & 0xFFFF, (word >> 32) as u32, (word >> 16) as u8, (word >> 24) as u8)
+    };
+    program.iter().map(step).collect()
 }
 
 /// The name of a call by its number, if the table has it.

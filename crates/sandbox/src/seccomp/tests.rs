@@ -88,6 +88,15 @@ fn program_is_short_enough() {
 }
 
 #[test]
+fn encoding_keeps_every_instruction() {
+    for options in [Options::default(), Options { announce_ids: true, terminal: true }] {
+        let (sent, made) = (decode(encoded(options)), filter(options));
+        let fields = |step: &sock_filter| (step.code, step.jt, step.jf, step.k);
+        assert!(sent.iter().map(fields).eq(made.iter().map(fields)));
+    }
+}
+
+#[test]
 fn names_by_number() {
     assert_eq!(name(X86_64.audit, 92), Some("chown"));
     assert_eq!(name(X86_64.audit, 92 | X32_BIT), Some("chown"));

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use super::spawn::filter_options;
 use super::wire::{Channel, Notice, Request};
 use crate::error::{Fault, OrFault};
 use crate::identity::{Identity, Mode};
@@ -99,7 +100,7 @@ fn prepare(request: &Request, streams: &Streams, host_network: bool, channel: &C
     let root = spec.user.uid == 0;
     set_identity(&spec.user, identity)?;
     drop_bounding(kept, identity)?;
-    install_filter(spec, identity, channel)?;
+    install_filter(request, channel)?;
     let own = if root { kept } else { CapabilitySet::empty() };
     let own = own & rustix::thread::capabilities(None).map_or(own, |sets| sets.permitted);
     let sets = CapabilitySets { effective: own, permitted: own, inheritable: CapabilitySet::empty() };
@@ -167,14 +168,14 @@ fn drop_bounding(kept: CapabilitySet, identity: &Identity) -> Result<(), Fault> 
 }
 
 /// Lays the seccomp filter upon this process, while it still has the capability that spares `no_new_privs`.
-fn install_filter(spec: &Spec, identity: &Identity, channel: &Channel) -> Result<(), Fault> {
+fn install_filter(request: &Request, channel: &Channel) -> Result<(), Fault> {
     let what = || "install the seccomp filter".to_owned();
-    let announce_ids = identity.mode == Mode::Single;
-    let program = seccomp::filter(Options { announce_ids, terminal: spec.interactive });
-    match sys::load_filter(&program, announce_ids) {
+    let Request { spec, identity, filter, .. } = request;
+    let options = filter_options(identity, spec);
+    match sys::load_filter(&seccomp::decode(filter), options.announce_ids) {
         // A nested listener is refused (EBUSY): then nobody can say which call it was, but the kernel still refuses it.
-        Err(error) if announce_ids && error.raw_os_error() == Some(libc::EBUSY) => {
-            let program = seccomp::filter(Options { announce_ids: false, terminal: spec.interactive });
+        Err(error) if options.announce_ids && error.raw_os_error() == Some(libc::EBUSY) => {
+            let program = seccomp::filter(Options { announce_ids: false, ..options });
             sys::load_filter(&program, false).map(drop).or_fault(what)
         }
         // Without CAP_SYS_ADMIN, in a container that has a filter of its own.

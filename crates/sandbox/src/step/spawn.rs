@@ -10,7 +10,8 @@ use super::network::Choice;
 use super::wire::{Channel, Reply, Request};
 use super::{Outcome, SANDBOX_ARGUMENT};
 use crate::error::Error;
-use crate::identity::Identity;
+use crate::identity::{Identity, Mode};
+use crate::seccomp::{self, Options};
 use crate::spec::{MountSource, Network, Root, Spec};
 
 /// Where a command's standard streams go.
@@ -101,7 +102,8 @@ pub fn spawn(identity: &Identity, spec: &Spec, stdio: Stdio3) -> Result<Running,
         .map_err(Error::Helper)?;
     let (network, keeper, note) = choose_network(identity, spec.network);
     let running = Running { helper, control: Arc::new(ours), keeper, note };
-    let request = Request { spec: spec.clone(), identity: identity.clone(), network };
+    let filter = seccomp::encoded(filter_options(identity, spec)).to_vec();
+    let request = Request { spec: spec.clone(), identity: identity.clone(), network, filter };
     let file = request.to_file().map_err(Error::Helper)?;
     let mut fds = vec![file.as_fd()];
     fds.extend(running.keeper.as_ref().and_then(Keeper::namespace).map(AsFd::as_fd));
@@ -110,6 +112,11 @@ pub fn spawn(identity: &Identity, spec: &Spec, stdio: Stdio3) -> Result<Running,
     }
     running.control.send_bytes(b"run", &fds).map_err(Error::Helper)?;
     Ok(running)
+}
+
+/// What the filter of a step does besides Docker's profile.
+pub(super) fn filter_options(identity: &Identity, spec: &Spec) -> Options {
+    Options { announce_ids: identity.mode == Mode::Single, terminal: spec.interactive }
 }
 
 /// The network for a step, the keeper of a private one, and a note if it is not what was asked for.

@@ -29,6 +29,8 @@ pub(super) struct Request {
     pub(super) spec: Spec,
     pub(super) identity: Identity,
     pub(super) network: Choice,
+    /// The seccomp filter, see [`crate::seccomp::encoded`].
+    pub(super) filter: Vec<u64>,
 }
 
 /// Helper to builder: how it went.
