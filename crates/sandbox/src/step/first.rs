@@ -23,7 +23,8 @@ pub(super) struct Job<'a> {
     pub(super) request: &'a Request,
     pub(super) net: &'a Net,
     pub(super) files: &'a Files,
-    pub(super) stubs: Option<&'a Path>,
+    /// Layers of mount points, lowest first.
+    pub(super) stubs: &'a [&'a Path],
     pub(super) streams: &'a Streams,
     pub(super) channel: &'a Channel,
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitOptions};
@@ -78,7 +79,7 @@ fn step(request: &Request, net: &Net, streams: &Streams, control: &Channel) -> R
         return chroot::step(request, streams, control);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let stub_layer = StubLayer::make(&request.spec)?;
+    let stub_layer = StubLayer::make(&request.spec, request.shared.as_deref())?;
     let files = Files::new(&request.spec, request.network);
     let what = || "start the first process".to_owned();
     let (ours, theirs) = Channel::pair().or_fault(what)?;
@@ -88,8 +89,9 @@ fn step(request: &Request, net: &Net, streams: &Streams, control: &Channel) -> R
         Fork::Child => {
             // Else nobody would see that the helper's end is closed.
             drop(ours);
-            let stubs = stub_layer.as_ref().map(StubLayer::path);
-            first::run(&Job { request, net, files: &files, stubs, streams, channel: &theirs })
+            let stubs = [stub_layer.as_ref().map(StubLayer::path), request.shared.as_deref()];
+            let stubs: Vec<&Path> = stubs.into_iter().flatten().collect();
+            first::run(&Job { request, net, files: &files, stubs: &stubs, streams, channel: &theirs })
         }
     };
     drop(theirs);

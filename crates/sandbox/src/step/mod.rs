@@ -23,6 +23,7 @@ pub use helper::intercept;
 pub use keeper::prepare_network;
 pub(crate) use overlay::Layers;
 pub use spawn::{Killer, Running, Stdio3, spawn};
+pub use stubs::share_mount_points;
 
 use serde::{Deserialize, Serialize};
 

@@ -33,7 +33,7 @@ pub(super) struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     /// Mounts the root file system in this process's mount namespace, which must be its own.
-    pub(super) fn mount(root: &Root, stubs: Option<&Path>, channel: &'a Channel) -> Result<Self, Fault> {
+    pub(super) fn mount(root: &Root, stubs: &[&Path], channel: &'a Channel) -> Result<Self, Fault> {
         let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         rustix::mount::mount_change("/", flags).or_fault(|| "make all mounts private".to_owned())?;
         match root {
@@ -185,7 +185,7 @@ impl<'a> Tree<'a> {
             ([only], None) => part(&open_directory(only)?)?,
             _ => {
                 let writable = upper.map(|(upper, work)| (upper.as_path(), work.as_path()));
-                let layers = Layers::open(with_stubs(lower, None), writable)?;
+                let layers = Layers::open(with_stubs(lower, &[]), writable)?;
                 let root = layers.mount(&self.staging)?;
                 let part = part(&root);
                 rustix::mount::unmount(&self.staging, UnmountFlags::DETACH).or_fault(what)?;

@@ -135,12 +135,12 @@ pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
     rustix::fs::open(path, flags, Mode::empty()).or_fault(|| format!("open {}", path.display()))
 }
 
-/// The list of lower directories of a root, with the layer of mount points below them.
+/// The list of lower directories of a root, with the layers of mount points below them.
 pub(super) fn with_stubs<'a>(
     lower: &'a [PathBuf],
-    stubs: Option<&'a Path>,
+    stubs: &'a [&'a Path],
 ) -> impl DoubleEndedIterator<Item = &'a Path> {
-    stubs.into_iter().chain(lower.iter().map(PathBuf::as_path))
+    stubs.iter().copied().chain(lower.iter().map(PathBuf::as_path))
 }
 
 #[cfg(test)]

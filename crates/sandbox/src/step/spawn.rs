@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::keeper::{self, Keeper};
 use super::network::Choice;
+use super::stubs;
 use super::wire::{Channel, Reply, Request};
 use super::{Outcome, SANDBOX_ARGUMENT};
 use crate::error::Error;
@@ -103,7 +104,8 @@ pub fn spawn(identity: &Identity, spec: &Spec, stdio: Stdio3) -> Result<Running,
     let (network, keeper, note) = choose_network(identity, spec.network);
     let running = Running { helper, control: Arc::new(ours), keeper, note };
     let filter = seccomp::encoded(filter_options(identity, spec)).to_vec();
-    let request = Request { spec: spec.clone(), identity: identity.clone(), network, filter };
+    let shared = stubs::shared_for(&spec.root);
+    let request = Request { spec: spec.clone(), identity: identity.clone(), network, shared, filter };
     let file = request.to_file().map_err(Error::Helper)?;
     let mut fds = vec![file.as_fd()];
     fds.extend(running.keeper.as_ref().and_then(Keeper::namespace).map(AsFd::as_fd));

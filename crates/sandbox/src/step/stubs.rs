@@ -5,10 +5,12 @@
 //! `mounts`), and removed again by the helper through the [`wire::Stub`](super::wire::Stub) records.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, FileType, Timespec, Timestamps};
 
@@ -20,16 +22,49 @@ use crate::spec::{MountSource, Root, Spec};
 const DIRECTORIES: [&str; 3] = ["proc", "sys", "dev"];
 const FILES: [&str; 2] = ["etc/hosts", "etc/resolv.conf"];
 
+/// The layer of fixed mount points that all steps of this process share.
+static SHARED: OnceLock<PathBuf> = OnceLock::new();
+
+/// Makes `directory`, on the file system of the overlays to come, the layer that holds the mount points every root file
+/// system needs; it stays as it is for the next build. Without this each step makes and removes what its root lacks,
+/// which on a busy ext4 takes longer than all the rest. To be called once, after [`crate::enter`].
+///
+/// # Errors
+///
+/// The directory cannot be made.
+pub fn share_mount_points(directory: &Path) -> io::Result<()> {
+    for name in DIRECTORIES {
+        fs::create_dir_all(directory.join(name))?;
+    }
+    for name in FILES {
+        let path = directory.join(name);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        OpenOptions::new().create(true).append(true).open(path)?;
+    }
+    // A second call changes nothing: steps may be using the first layer.
+    let _ = SHARED.set(directory.to_owned());
+    Ok(())
+}
+
+/// The shared layer, if it can be one of this root: layers on several file systems would show several device numbers.
+pub(super) fn shared_for(root: &Root) -> Option<PathBuf> {
+    let Root::Overlay { work, .. } = root else { return None };
+    let shared = SHARED.get()?;
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+    (device(shared)? == device(work)?).then(|| shared.clone())
+}
+
 /// The lowest layer of a step's overlay. Removed when dropped.
 pub(super) struct StubLayer(PathBuf);
 
 impl StubLayer {
     /// Makes the layer beside the overlay's work directory; none for a plain directory, or where nothing is missing.
-    pub(super) fn make(spec: &Spec) -> Result<Option<Self>, Fault> {
+    pub(super) fn make(spec: &Spec, shared: Option<&Path>) -> Result<Option<Self>, Fault> {
         let Root::Overlay { work, lower, .. } = &spec.root else { return Ok(None) };
-        let missing = missing(spec, lower);
+        let layers: Vec<&Path> = shared.into_iter().chain(lower.iter().map(PathBuf::as_path)).collect();
+        let missing = missing(spec, &layers);
         // An overlay needs one layer below the upper directory.
-        if missing.is_empty() && !lower.is_empty() {
+        if missing.is_empty() && !layers.is_empty() {
             return Ok(None);
         }
         // Beside, not inside: overlayfs refuses layers within its work directory.
@@ -71,12 +106,12 @@ impl StubLayer {
 
 /// The mount points, and whether each is a directory, that no layer has. That a layer has one does not mean that it
 /// can be seen; then it is made in place.
-fn missing(spec: &Spec, lower: &[PathBuf]) -> Vec<(PathBuf, bool)> {
+fn missing(spec: &Spec, layers: &[&Path]) -> Vec<(PathBuf, bool)> {
     let fixed = DIRECTORIES.map(|path| (path, true)).into_iter().chain(FILES.map(|path| (path, false)));
     let fixed = fixed.map(|(path, directory)| (PathBuf::from(path), directory));
     let asked = spec.mounts.iter().map(|mount| (plain(&mount.target), is_directory(&mount.source)));
     let absent =
-        |(path, _): &(PathBuf, bool)| !lower.iter().any(|layer| layer.join(path).symlink_metadata().is_ok());
+        |(path, _): &(PathBuf, bool)| !layers.iter().any(|layer| layer.join(path).symlink_metadata().is_ok());
     fixed.chain(asked).filter(absent).collect()
 }
 

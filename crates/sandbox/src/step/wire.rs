@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -29,6 +30,8 @@ pub(super) struct Request {
     pub(super) spec: Spec,
     pub(super) identity: Identity,
     pub(super) network: Choice,
+    /// The layer of mount points that all steps share, see [`super::share_mount_points`].
+    pub(super) shared: Option<PathBuf>,
     /// The seccomp filter, see [`crate::seccomp::encoded`].
     pub(super) filter: Vec<u64>,
 }

@@ -28,6 +28,8 @@ const TOOLS: [&str; 36] = [
 /// What a process started with [`RUN`] is to do.
 #[derive(Serialize, Deserialize)]
 pub struct Job {
+    /// Where the mount points are that all steps share, if they do.
+    pub shared: Option<PathBuf>,
     pub prefer: Option<Mode>,
     pub spec: Spec,
 }
@@ -88,12 +90,14 @@ pub const SUBORDINATE: u32 = 500_000;
 pub struct Fixture {
     pub directory: tempfile::TempDir,
     pub caller: Caller,
+    /// Whether steps share their mount points.
+    pub shared: bool,
 }
 
 impl Fixture {
     pub fn new(caller: Caller) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let fixture = Fixture { directory, caller };
+        let fixture = Fixture { directory, caller, shared: false };
         for name in ["base/bin", "base/etc", "base/tmp", "base/root", "upper", "work"] {
             fs::create_dir_all(fixture.path(name)).unwrap();
         }
@@ -166,7 +170,7 @@ impl Fixture {
 
     /// Starts a process that enters a mode as the caller and runs the command.
     pub fn start(&self, prefer: Option<Mode>, spec: &Spec) -> Child {
-        let job = Job { prefer, spec: spec.clone() };
+        let job = Job { shared: self.shared.then(|| self.path("shared")), prefer, spec: spec.clone() };
         let path = self.path("job");
         fs::write(&path, serde_json::to_vec(&job).unwrap()).unwrap();
         let mut command = Command::new("unshare");
@@ -306,6 +310,9 @@ pub fn run_job() -> ! {
     match enter(job.prefer) {
         Err(error) => answer.error = error.to_string(),
         Ok(identity) => {
+            if let Some(shared) = &job.shared {
+                jettison_sandbox::share_mount_points(shared).unwrap();
+            }
             execute(&identity, &job.spec, &mut answer);
             answer.identity = Some(identity);
         }

@@ -18,6 +18,7 @@ pub const CHECKS: &[Check] = &[
     ("overlay mounts", overlays),
     ("mounts nest", nested),
     ("mount points leave no trace in an overlay", no_trace_in_overlay),
+    ("mount points can be shared", shared_mount_points),
     ("mount points leave no trace in a directory", no_trace_in_directory),
     ("mount points behind links and whiteouts", links_and_whiteouts),
     ("no mount is left", no_mount_is_left),
@@ -168,6 +169,23 @@ fn no_trace_in_overlay() {
     });
     assert_eq!(answer.out(), "busybox\ndev\netc\nproc\nsys");
     assert_eq!(fixture.upper(), [""; 0]);
+}
+
+fn shared_mount_points() {
+    let fixture = Fixture { shared: true, ..Fixture::new(Caller::Root) };
+    fs::create_dir(fixture.path("data")).unwrap();
+    for _ in 0..2 {
+        let mounts = vec![bind(fixture.path("data"), "/extra/place", false)];
+        let script = "echo $(ls /); ls /etc; echo x >/etc/new; head -n 1 /etc/hosts";
+        let answer = fixture.run(&Spec { mounts, ..fixture.spec(script) });
+        let names =
+            "bin dev etc extra proc root sys tmp\nhosts\npasswd\nresolv.conf\n127.0.0.1\tlocalhost box";
+        assert_eq!(answer.out(), names);
+        assert_eq!(fixture.upper(), ["etc", "etc/new"]);
+        assert_eq!(fs::read(fixture.path("shared/etc/hosts")).unwrap(), b"");
+        let top: Vec<_> = fs::read_dir(fixture.path("shared")).unwrap().collect();
+        assert_eq!(top.len(), 4, "what one step asks for is not shared: {top:?}");
+    }
 }
 
 fn no_trace_in_directory() {
