@@ -115,10 +115,13 @@ fn inside(mode: Mode, maps: Maps, around: &Surroundings) -> Result<Identity, Rea
     let mask = guardian::handled().block();
     let parent = rustix::process::getpid();
     // SAFETY: `enter` checked that there is no second thread.
-    let fork = unsafe { sys::fork(0) }.map_err(|error| refuse("make a process", error))?;
-    let child = match fork {
-        Fork::Parent(child) => child,
-        Fork::Child => {
+    let child = match unsafe { sys::fork(0) } {
+        Err(error) => {
+            mask.set_blocked();
+            return Err(refuse("make a process", error));
+        }
+        Ok(Fork::Parent(child)) => child,
+        Ok(Fork::Child) => {
             drop(outer);
             go_inside(inner, parent);
             mask.set_blocked();
