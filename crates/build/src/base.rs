@@ -79,9 +79,10 @@ impl Images<'_> {
                     let image = archive.select(tag.as_deref(), *digest, platform)?;
                     self.stored(&archive.import(self.store, &image)?, None)
                 }
-                Some(NamedContext::Directory(_)) | None => {
-                    Err(Error::Image { image: name.clone(), why: "the named context holds no image".to_owned() })
-                }
+                Some(NamedContext::Directory(_)) | None => Err(Error::Image {
+                    image: name.clone(),
+                    why: "the named context holds no image".to_owned(),
+                }),
             },
         }
     }
@@ -100,7 +101,7 @@ impl Images<'_> {
     }
 
     /// Makes a base image of one that is in the store.
-    fn stored(&self, image: &ImageRecord, from: Option<&Reference>) -> Result<BaseImage, Error> {
+    pub(crate) fn stored(&self, image: &ImageRecord, from: Option<&Reference>) -> Result<BaseImage, Error> {
         let config = self.store.config(image)?;
         let layers = image.layers.iter().map(|layer| {
             let content = match (&layer.blob, &layer.layer) {
@@ -119,7 +120,8 @@ impl Images<'_> {
     fn remembered(&self, reference: &Reference, platform: &Platform) -> Result<Option<BaseImage>, Error> {
         let key = tag_key(reference, platform);
         let Some(tagged) = self.store.records(TAGS).get::<Tagged>(&key)? else { return Ok(None) };
-        let bytes = self.store.blobs().read_small(&tagged.manifest.digest, jettison_image::MAX_MANIFEST_SIZE)?;
+        let bytes =
+            self.store.blobs().read_small(&tagged.manifest.digest, jettison_image::MAX_MANIFEST_SIZE)?;
         let raw = RawManifest { media_type: tagged.manifest.media_type, bytes };
         self.assemble(reference, &raw).map(Some)
     }
@@ -129,8 +131,12 @@ impl Images<'_> {
         if raw.is_index() {
             let index = raw.index().map_err(|error| image_error(reference, &error))?;
             let chosen = index.select(platform).ok_or_else(|| {
-                let offered: Vec<String> =
-                    index.manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect();
+                let offered: Vec<String> = index
+                    .manifests
+                    .iter()
+                    .filter_map(|m| m.platform.as_ref())
+                    .map(ToString::to_string)
+                    .collect();
                 let why = format!("no match for platform {platform}; the image has {}", offered.join(", "));
                 Error::Image { image: reference.familiar(), why }
             })?;
@@ -153,7 +159,8 @@ impl Images<'_> {
             let why = format!("\"{}\" is not the config of an image", manifest.config.media_type);
             return Err(Error::Image { image: reference.familiar(), why });
         }
-        let bytes = self.store.blobs().read_small(&manifest.config.digest, jettison_image::MAX_MANIFEST_SIZE)?;
+        let bytes =
+            self.store.blobs().read_small(&manifest.config.digest, jettison_image::MAX_MANIFEST_SIZE)?;
         let config = Config::parse(&bytes).map_err(|error| image_error(reference, &error))?;
         let (diff_ids, blobs) = (&config.rootfs.diff_ids, &manifest.layers);
         if diff_ids.len() != blobs.len() {

@@ -38,7 +38,8 @@ impl ContextFiles {
     pub(crate) fn read(source: &ContextSource, wanted: &[String]) -> Result<ContextFiles, Error> {
         let dir = Dir::open(&source.path)?;
         let wanted = without_links(&source.path, wanted);
-        let mut lister = Lister { ignore: &source.ignore, wanted: &wanted, entries: Vec::new(), inodes: HashMap::new() };
+        let mut lister =
+            Lister { ignore: &source.ignore, wanted: &wanted, entries: Vec::new(), inodes: HashMap::new() };
         walk(&dir, |visited| lister.visit(visited))?;
         let entries = lister.entries;
         Ok(ContextFiles {
@@ -102,7 +103,9 @@ impl Lister<'_> {
             // BuildKit's context transfer turns sockets into empty files and leaves devices and pipes as they are.
             FileKind::Socket => Kind::File { size: 0, digest: Some(Digest::of(b"")) },
             FileKind::Fifo => Kind::Fifo,
-            FileKind::CharacterDevice => Kind::CharacterDevice { major: metadata.rdev.0, minor: metadata.rdev.1 },
+            FileKind::CharacterDevice => {
+                Kind::CharacterDevice { major: metadata.rdev.0, minor: metadata.rdev.1 }
+            }
             FileKind::BlockDevice => Kind::BlockDevice { major: metadata.rdev.0, minor: metadata.rdev.1 },
         };
         let mode = if metadata.kind == FileKind::Symlink { LINK_MODE } else { metadata.mode };
@@ -174,5 +177,6 @@ fn without_links(root: &Path, wanted: &[String]) -> Vec<Vec<u8>> {
 
 /// Tells whether `path` is `directory` or lies in it.
 fn is_within(path: &[u8], directory: &[u8]) -> bool {
-    directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    directory.is_empty()
+        || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }

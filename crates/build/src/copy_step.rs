@@ -95,7 +95,12 @@ impl Engine<'_> {
     }
 
     /// Returns the layer of a WORKDIR, and whether it came from the cache.
-    pub(crate) fn workdir(&self, workdir: &Workdir, parent: &Snapshot, span: Span) -> Result<(LayerId, bool), Error> {
+    pub(crate) fn workdir(
+        &self,
+        workdir: &Workdir,
+        parent: &Snapshot,
+        span: Span,
+    ) -> Result<(LayerId, bool), Error> {
         let key = keys::workdir(&parent.id, workdir);
         if let Some(layer) = self.cached(&key)? {
             return Ok((layer, true));
@@ -154,13 +159,20 @@ impl Engine<'_> {
         Ok(fingerprint)
     }
 
-    fn subtree_fingerprint(&self, source: &Source, top: &[u8], exclude: Option<&Patterns>) -> Result<Digest, Error> {
+    fn subtree_fingerprint(
+        &self,
+        source: &Source,
+        top: &[u8],
+        exclude: Option<&Patterns>,
+    ) -> Result<Digest, Error> {
         self.sources.take_digests(source, top)?;
         let mut fingerprint = Fingerprint::new();
         for node in source.tree.subtree(top) {
             let relative = relative(&node.entry.path, top);
             let skipped = exclude.is_some_and(|patterns| patterns.matches_or_parent_matches(relative));
-            if skipped && !node.entry.is_directory() {
+            // Of a directory its content is copied; its own mode and owner stay behind.
+            let top_itself = relative.is_empty() && node.entry.is_directory();
+            if top_itself || skipped && !node.entry.is_directory() {
                 continue;
             }
             let mut entry = node.content().1.clone();
@@ -195,7 +207,12 @@ impl Engine<'_> {
     }
 
     /// The digest of all that a COPY takes: names, kinds, modes, owners, contents; never times.
-    fn fingerprint(&self, selection: &Selection, copy: &Copy, exclude: Option<&Patterns>) -> Result<Digest, Error> {
+    fn fingerprint(
+        &self,
+        selection: &Selection,
+        copy: &Copy,
+        exclude: Option<&Patterns>,
+    ) -> Result<Digest, Error> {
         let mut digester = Digester::new();
         for selected in &selection.items {
             match selected {
@@ -237,7 +254,13 @@ impl Engine<'_> {
     }
 
     /// Keeps a new layer in the store, and remembers that `key` made it.
-    fn write_layer(&self, index: &Index, content: &dyn Content, form: Form, key: &Digest) -> Result<LayerId, Error> {
+    fn write_layer(
+        &self,
+        index: &Index,
+        content: &dyn Content,
+        form: Form,
+        key: &Digest,
+    ) -> Result<LayerId, Error> {
         let started = std::time::Instant::now();
         let layer = match form {
             Form::Directory => {
@@ -247,7 +270,8 @@ impl Engine<'_> {
                 draft.commit(self.facts(started), index)?
             }
             Form::Tar => {
-                let mut out = HashingWriter::new(io::BufWriter::with_capacity(1 << 17, self.store.blobs().writer()?));
+                let mut out =
+                    HashingWriter::new(io::BufWriter::with_capacity(1 << 17, self.store.blobs().writer()?));
                 jettison_layer::write_layer(index, content, self.request.epoch, &mut out)?;
                 let (out, diff_id, _) = out.finish();
                 let blob = out.into_inner().map_err(|error| Error::Io {
@@ -333,7 +357,10 @@ impl Content for CopiedContent {
     }
 
     fn open_file(&self, entry: &LayerEntry) -> io::Result<Option<File>> {
-        if self.volatile || entry.size() == 0 || matches!(self.origins.get(&entry.path), Some(Placed::Inline(_))) {
+        if self.volatile
+            || entry.size() == 0
+            || matches!(self.origins.get(&entry.path), Some(Placed::Inline(_)))
+        {
             return Ok(None);
         }
         let (_, content, original) = self.original(entry)?;
@@ -369,7 +396,9 @@ fn select_error(span: Span, source: &Source, pattern: &str, error: &SelectError)
         SelectError::NotFound(path) if source.hides(path) => {
             Some(format!("\"{path}\" is there, but .dockerignore leaves it out of the build context"))
         }
-        SelectError::NotFound(_) => nearest(&source.tree, pattern).map(|near| format!("did you mean \"{near}\"?")),
+        SelectError::NotFound(_) => {
+            nearest(&source.tree, pattern).map(|near| format!("did you mean \"{near}\"?"))
+        }
         SelectError::Pattern(_) | SelectError::Links(_) => None,
     };
     Error::Instruction { span, message: error.to_string(), help }

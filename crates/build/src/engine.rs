@@ -124,7 +124,9 @@ impl Engine<'_> {
             let result = schedule::run(
                 &inputs,
                 self.request.jobs,
-                &|node, results: &schedule::Results<Snapshot>| self.step(node, &|input| results.of(input).clone()),
+                &|node, results: &schedule::Results<Snapshot>| {
+                    self.step(node, &|input| results.of(input).clone())
+                },
                 &|| self.running.stop(),
             );
             done.store(true, Ordering::Relaxed);
@@ -285,7 +287,9 @@ fn forms(graph: &Graph) -> Vec<Form> {
         for mount in &run.mounts {
             match &mount.kind {
                 MountKind::Bind { from: Origin::Tree(tree), .. }
-                | MountKind::Cache { from: Some((Origin::Tree(tree), _)), .. } => mark(&mut forms, Some(*tree)),
+                | MountKind::Cache { from: Some((Origin::Tree(tree), _)), .. } => {
+                    mark(&mut forms, Some(*tree))
+                }
                 _ => {}
             }
         }

@@ -60,7 +60,8 @@ pub(crate) fn finish(engine: &Engine<'_>, snapshots: &[Snapshot]) -> Result<Buil
         build: None,
     };
     engine.store.put_image(&image)?;
-    let stages = engine.graph.stages.iter().map(|stage| built_stage(&stage.name, &snapshots[stage.node])).collect();
+    let stages =
+        engine.graph.stages.iter().map(|stage| built_stage(&stage.name, &snapshots[stage.node])).collect();
     Ok(Built { image, config, stages, target: engine.graph.target })
 }
 
@@ -85,7 +86,11 @@ impl Engine<'_> {
         if let Some(base) = &cell.base {
             self.layers.fetch(base)?;
             let stored = self.store.layer(&cell.id)?.map(|layer| layer.id().clone());
-            return Ok(ImageLayer { diff_id: base.diff_id, layer: stored, blob: Some(base.descriptor.clone()) });
+            return Ok(ImageLayer {
+                diff_id: base.diff_id,
+                layer: stored,
+                blob: Some(base.descriptor.clone()),
+            });
         }
         let diff_id = self.diff_id(snapshot, at, cell)?;
         Ok(ImageLayer { diff_id, layer: Some(cell.id.clone()), blob: None })
@@ -95,7 +100,10 @@ impl Engine<'_> {
     fn diff_id(&self, snapshot: &Snapshot, at: usize, cell: &Cell) -> Result<Digest, Error> {
         let epoch = self.request.epoch;
         let Some(mut layer) = self.store.layer(&cell.id)? else {
-            return Err(Error::Image { image: cell.id.to_string(), why: "the layer is gone from the store".to_owned() });
+            return Err(Error::Image {
+                image: cell.id.to_string(),
+                why: "the layer is gone from the store".to_owned(),
+            });
         };
         if let Some(pulled) = &layer.meta().facts.pulled {
             return Ok(pulled.diff_id);

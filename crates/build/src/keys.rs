@@ -75,12 +75,14 @@ pub(crate) fn copy(parent: &Digest, copy: &Copy, owner: Option<(u32, u32)>, cont
     let mut key = start("copy v1", parent);
     key.field(copy.destination.as_bytes());
     key.field(format!("{owner:?}").as_bytes());
-    key.field(match &copy.chmod {
-        None => String::new(),
-        Some(Chmod::Octal(mode)) => format!("{mode:o}"),
-        Some(Chmod::Symbolic(mode)) => mode.clone(),
-    }
-    .as_bytes());
+    key.field(
+        match &copy.chmod {
+            None => String::new(),
+            Some(Chmod::Octal(mode)) => format!("{mode:o}"),
+            Some(Chmod::Symbolic(mode)) => mode.clone(),
+        }
+        .as_bytes(),
+    );
     list(&mut key, &copy.exclude);
     key.field(&[u8::from(copy.parents), u8::from(copy.extract)]);
     key.field(contents.as_bytes());

@@ -10,7 +10,9 @@ use std::thread;
 
 use jettison_fs::Dir;
 use jettison_image::{Descriptor, Digest, Digester, Reference};
-use jettison_layer::{Content, DirContent, Index, NoSink, Ownership, TarContent, Tree, TreeContent, decompress};
+use jettison_layer::{
+    Content, DirContent, Index, NoSink, Ownership, TarContent, Tree, TreeContent, decompress,
+};
 use jettison_sandbox::Identity;
 use jettison_store::{Layer, LayerFacts, LayerId, PulledBlob, Store};
 
@@ -100,8 +102,11 @@ impl<'a> Layers<'a> {
             snapshot = match &layer.content {
                 BaseContent::Made(made) => self.add(&snapshot, made.clone()),
                 BaseContent::Blob(descriptor, from) => {
-                    let blob =
-                        BaseBlob { diff_id: layer.diff_id, descriptor: descriptor.clone(), from: from.clone() };
+                    let blob = BaseBlob {
+                        diff_id: layer.diff_id,
+                        descriptor: descriptor.clone(),
+                        from: from.clone(),
+                    };
                     self.push(&snapshot, LayerId::chain(&id), Some(blob))
                 }
             };
@@ -127,7 +132,15 @@ impl<'a> Layers<'a> {
     fn push(&self, below: &Snapshot, id: LayerId, base: Option<BaseBlob>) -> Snapshot {
         let cell = {
             let mut cells = lock(&self.cells);
-            let new = || Arc::new(Cell { id: id.clone(), base, busy: Mutex::new(()), index: OnceLock::new(), content: OnceLock::new() });
+            let new = || {
+                Arc::new(Cell {
+                    id: id.clone(),
+                    base,
+                    busy: Mutex::new(()),
+                    index: OnceLock::new(),
+                    content: OnceLock::new(),
+                })
+            };
             cells.entry(id.clone()).or_insert_with(new).clone()
         };
         let layers = below.layers.iter().cloned().chain([cell]).collect();
@@ -140,7 +153,9 @@ impl<'a> Layers<'a> {
             return Ok(tree.clone());
         }
         let cells = snapshot.layers();
-        self.each(cells.iter().filter(|cell| cell.index.get().is_none()).collect(), &|cell| self.index(cell).map(drop))?;
+        self.each(cells.iter().filter(|cell| cell.index.get().is_none()).collect(), &|cell| {
+            self.index(cell).map(drop)
+        })?;
         let indexes = cells.iter().map(|cell| self.index(cell)).collect::<Result<Vec<_>, _>>()?;
         let tree = Arc::new(Tree::new(indexes));
         lock(&self.trees).insert(snapshot.id, tree.clone());
@@ -196,8 +211,10 @@ impl<'a> Layers<'a> {
     /// Returns the directories of a tree's layers for an overlay, lowest first, unpacking what is not yet unpacked.
     pub(crate) fn directories(&self, snapshot: &Snapshot) -> Result<Vec<PathBuf>, Error> {
         let cells = snapshot.layers();
-        let missing: Vec<usize> =
-            (0..cells.len()).map(|at| Ok((at, self.fs(&cells[at])?))).filter_map(absent).collect::<Result<_, Error>>()?;
+        let missing: Vec<usize> = (0..cells.len())
+            .map(|at| Ok((at, self.fs(&cells[at])?)))
+            .filter_map(absent)
+            .collect::<Result<_, Error>>()?;
         let blobs: Vec<&BaseBlob> = missing.iter().filter_map(|at| cells[*at].base.as_ref()).collect();
         self.each(blobs, &|blob| self.fetch(blob))?;
         // Lowest first: what a tar leaves open is filled in from the tree below it.
@@ -234,7 +251,10 @@ impl<'a> Layers<'a> {
     /// Returns the files of a COPY layer that was written as a tar.
     fn tar(&self, layer: &Layer) -> Result<Arc<dyn Content>, Error> {
         let Some(tar) = layer.meta().facts.tar else {
-            return Err(Error::Image { image: layer.id().to_string(), why: "its content is gone".to_owned() });
+            return Err(Error::Image {
+                image: layer.id().to_string(),
+                why: "its content is gone".to_owned(),
+            });
         };
         Ok(Arc::new(TarContent::new(self.store.blobs().open(&tar)?)?.0))
     }
@@ -275,19 +295,31 @@ impl<'a> Layers<'a> {
     }
 
     /// A COPY layer that was written as a tar gets a directory once something runs on it.
-    fn unpack_tar(&self, layer: &Layer, draft: jettison_store::LayerDraft, target: &Dir) -> Result<(), Error> {
+    fn unpack_tar(
+        &self,
+        layer: &Layer,
+        draft: jettison_store::LayerDraft,
+        target: &Dir,
+    ) -> Result<(), Error> {
         jettison_layer::materialize(&layer.index()?, &*self.tar(layer)?, target, self.ownership())?;
         Ok(layer.add_fs(draft)?)
     }
 
     fn open_blob(&self, base: &BaseBlob) -> Result<VerifiedTar, Error> {
         let blob = self.store.blobs().open(&base.descriptor.digest)?;
-        let failed = |source: io::Error| Error::Image { image: base.descriptor.digest.to_string(), why: source.to_string() };
+        let failed = |source: io::Error| Error::Image {
+            image: base.descriptor.digest.to_string(),
+            why: source.to_string(),
+        };
         Ok(VerifiedTar { reader: decompress(blob).map_err(failed)?, digester: Digester::new() })
     }
 
     /// Calls `work` for each item, all at once: downloads wait for the network, not for each other.
-    fn each<T: Send>(&self, items: Vec<T>, work: &(dyn Fn(T) -> Result<(), Error> + Sync)) -> Result<(), Error> {
+    fn each<T: Send>(
+        &self,
+        items: Vec<T>,
+        work: &(dyn Fn(T) -> Result<(), Error> + Sync),
+    ) -> Result<(), Error> {
         if items.len() < 2 {
             return items.into_iter().try_for_each(work);
         }

@@ -19,6 +19,7 @@ mod request;
 mod run_step;
 mod schedule;
 mod sources;
+mod unpacked;
 mod users;
 
 pub use context::ContextSource;
@@ -27,4 +28,5 @@ pub use error::Error;
 pub use event::*;
 pub use finish::{Built, BuiltLayer, BuiltStage};
 pub use request::{NamedContext, Request};
+pub use unpacked::{UnpackedImage, unpacked};
 pub use users::UserError;

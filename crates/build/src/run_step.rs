@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::event::{Event, StepId, Stream};
 use crate::layers::{Snapshot, lock};
 use crate::merged::Merged;
+use crate::sources::text_of;
 use crate::users::Accounts;
 use crate::{Error, keys};
 
@@ -169,7 +170,9 @@ impl Engine<'_> {
     ) -> Result<Option<jettison_image::Digest>, Error> {
         match &mount.kind {
             MountKind::Bind { from, source } => self.path_fingerprint(from, source, tree_of).map(Some),
-            MountKind::Cache { from: Some((from, source)), .. } => self.path_fingerprint(from, source, tree_of).map(Some),
+            MountKind::Cache { from: Some((from, source)), .. } => {
+                self.path_fingerprint(from, source, tree_of).map(Some)
+            }
             MountKind::Cache { from: None, .. } | MountKind::Tmpfs { .. } => Ok(None),
         }
     }
@@ -223,7 +226,11 @@ impl Engine<'_> {
     }
 
     /// The directories of the tree that a mount shows; of a context, a copy that leaves out what is ignored.
-    fn mounted_tree(&self, from: &Origin, tree_of: &dyn Fn(usize) -> Snapshot) -> Result<Vec<PathBuf>, Error> {
+    fn mounted_tree(
+        &self,
+        from: &Origin,
+        tree_of: &dyn Fn(usize) -> Snapshot,
+    ) -> Result<Vec<PathBuf>, Error> {
         if let Origin::Tree(node) = from {
             return self.layers.directories(&tree_of(*node));
         }
@@ -244,9 +251,10 @@ impl Engine<'_> {
     }
 
     fn accounts(&self, parent: &Snapshot) -> Result<Accounts, Error> {
-        let source = self.sources.of_snapshot(parent)?;
-        let passwd = self.sources.text(&source, b"etc/passwd")?;
-        Ok(Accounts { passwd, group: self.sources.text(&source, b"etc/group")? })
+        let tree = self.layers.tree(parent)?;
+        let contents = self.layers.contents(parent)?;
+        let passwd = text_of(&tree, &contents, b"etc/passwd")?;
+        Ok(Accounts { passwd, group: text_of(&tree, &contents, b"etc/group")? })
     }
 }
 
@@ -286,7 +294,10 @@ impl Tail {
     }
 
     fn finish(self) -> Vec<String> {
-        self.lines.iter().map(|line| String::from_utf8_lossy(line).trim_end_matches('\r').to_owned()).collect()
+        self.lines
+            .iter()
+            .map(|line| String::from_utf8_lossy(line).trim_end_matches('\r').to_owned())
+            .collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 
 use jettison_dockerfile::ignore::Patterns;
 use jettison_image::{Digest, Digester};
-use jettison_layer::{Content, Entry, Kind, Tree};
+use jettison_layer::{Content, Entry, Kind, Tree, TreeContent};
 use jettison_plan::{Copy, Graph, MountKind, Operation, Origin};
 
 use crate::context::ContextFiles;
@@ -45,7 +45,13 @@ type FileKey = (String, Vec<u8>);
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(request: &'a Request, layers: &'a Layers<'a>, graph: &Graph) -> Sources<'a> {
-        Sources { request, layers, wanted: wanted(graph), contexts: Mutex::default(), digests: Mutex::default() }
+        Sources {
+            request,
+            layers,
+            wanted: wanted(graph),
+            contexts: Mutex::default(),
+            digests: Mutex::default(),
+        }
     }
 
     /// Returns the source that `origin` names; `tree` gives the tree of a node.
@@ -83,7 +89,9 @@ impl<'a> Sources<'a> {
         let Some(name) = name else { return Ok(self.request.context.as_ref()) };
         match self.request.contexts.get(name) {
             Some(NamedContext::Directory(source)) => Ok(Some(source)),
-            _ => Err(Error::Image { image: name.clone(), why: "the named context holds no files".to_owned() }),
+            _ => {
+                Err(Error::Image { image: name.clone(), why: "the named context holds no files".to_owned() })
+            }
         }
     }
 
@@ -130,7 +138,10 @@ impl<'a> Sources<'a> {
         thread::scope(|scope| {
             let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
             let own = work();
-            helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).fold(own, Result::and)
+            helpers
+                .into_iter()
+                .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .fold(own, Result::and)
         })
     }
 
@@ -140,27 +151,6 @@ impl<'a> Sources<'a> {
             Place::Context(files) => Ok(files.content()),
             Place::Snapshot(snapshot) => self.layers.content(snapshot, layer),
         }
-    }
-
-    /// Returns a small text file, links followed; empty where there is none.
-    pub(crate) fn text(&self, source: &Source, path: &[u8]) -> Result<String, Error> {
-        /// The largest `/etc/passwd` that is believed, in bytes.
-        const MAX_TEXT: u64 = 16 << 20;
-        let Ok(path) = source.tree.resolve(path, true) else { return Ok(String::new()) };
-        let Some(node) = source.tree.get(&path) else { return Ok(String::new()) };
-        let (layer, entry) = node.content();
-        if !matches!(entry.kind, Kind::File { .. }) {
-            return Ok(String::new());
-        }
-        let content = self.content(source, layer)?;
-        let mut bytes = Vec::new();
-        let read = content.open(entry).and_then(|reader| reader.take(MAX_TEXT).read_to_end(&mut bytes));
-        read.map_err(|source| Error::Io {
-            action: "read",
-            path: String::from_utf8_lossy(&path).into_owned().into(),
-            source,
-        })?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Writes the digests that were taken into the indexes of their layers, for the next build.
@@ -209,6 +199,22 @@ impl Source {
     }
 }
 
+/// Returns a small text file of a tree, links followed; empty where there is none.
+pub(crate) fn text_of(tree: &Tree, contents: &TreeContent, path: &[u8]) -> Result<String, Error> {
+    /// The largest `/etc/passwd` that is believed, in bytes.
+    const MAX_TEXT: u64 = 16 << 20;
+    let Ok(path) = tree.resolve(path, true) else { return Ok(String::new()) };
+    let Some(node) = tree.get(&path) else { return Ok(String::new()) };
+    if !matches!(node.content().1.kind, Kind::File { .. }) {
+        return Ok(String::new());
+    }
+    let mut bytes = Vec::new();
+    let read = contents.open(&node).and_then(|reader| reader.take(MAX_TEXT).read_to_end(&mut bytes));
+    let path = String::from_utf8_lossy(&path).into_owned();
+    read.map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 fn hash(content: &dyn Content, entry: &Entry) -> Result<Digest, Error> {
     let failed = |source: io::Error| Error::Io {
         action: "read",
@@ -244,7 +250,9 @@ fn wanted(graph: &Graph) -> BTreeMap<Option<String>, Vec<String>> {
                 for mount in &run.mounts {
                     match &mount.kind {
                         MountKind::Bind { from, source } => add(from, vec![relative(source)]),
-                        MountKind::Cache { from: Some((from, source)), .. } => add(from, vec![relative(source)]),
+                        MountKind::Cache { from: Some((from, source)), .. } => {
+                            add(from, vec![relative(source)])
+                        }
                         MountKind::Cache { from: None, .. } | MountKind::Tmpfs { .. } => {}
                     }
                 }
@@ -259,7 +267,8 @@ fn wanted(graph: &Graph) -> BTreeMap<Option<String>, Vec<String>> {
 fn literal_starts(copy: &Copy) -> Vec<String> {
     let literal = |component: &&str| !jettison_dockerfile::glob::has_wildcards(component);
     let start = |source: &String| {
-        let components: Vec<&str> = source.split('/').filter(|part| *part != ".").take_while(literal).collect();
+        let components: Vec<&str> =
+            source.split('/').filter(|part| *part != ".").take_while(literal).collect();
         components.join("/")
     };
     copy.sources.iter().map(start).collect()

@@ -145,9 +145,13 @@ mod tests {
 
     #[test]
     fn files_belong_to() {
-        for (spec, expected) in
-            [("app", (1000, 1001)), ("app:wheel", (1000, 10)), ("7", (7, 7)), ("7:app", (7, 1001)), ("who:who", (0, 0))]
-        {
+        for (spec, expected) in [
+            ("app", (1000, 1001)),
+            ("app:wheel", (1000, 10)),
+            ("7", (7, 7)),
+            ("7:app", (7, 1001)),
+            ("who:who", (0, 0)),
+        ] {
             assert_eq!(accounts().owner(spec), expected, "{spec}");
         }
     }

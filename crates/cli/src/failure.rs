@@ -19,6 +19,8 @@ pub struct Failure {
 
 /// The exit codes, as the README documents them.
 pub mod code {
+    /// All went well.
+    pub const OK: u8 = 0;
     /// The build or the command failed.
     pub const FAILED: u8 = 1;
     /// The command line cannot be understood.
@@ -120,6 +122,20 @@ fn exit_code(error: &(dyn std::error::Error + 'static)) -> u8 {
         cause = error.source();
     }
     code::FAILED
+}
+
+impl From<jettison_ops::Error> for Failure {
+    fn from(error: jettison_ops::Error) -> Failure {
+        use jettison_ops::Error;
+        match error {
+            Error::Request { message, help } => Failure { help, ..Failure::command(message) },
+            Error::Environment { message, help } => Failure { help, ..Failure::environment(message) },
+            Error::Interrupted => Failure::command("interrupted").with_code(code::INTERRUPTED),
+            Error::Store(error) if error.is_no_space() => Failure::environment(error.to_string())
+                .help("`jettison prune` removes what is not in use; JETTISON_ROOT moves the store"),
+            other => Failure::from_error(&other),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,12 @@ pub struct Config {
     /// Go's name of the operating system.
     pub os: String,
     /// Features the operating system must have.
-    #[serde(rename = "os.features", default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "os.features",
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub os_features: Vec<String>,
     /// The version of the operating system.
     #[serde(rename = "os.version", default, skip_serializing_if = "is_blank")]
@@ -219,7 +224,9 @@ fn is_blank(text: &Option<String>) -> bool {
 }
 
 /// Go writes an absent list or map as `null`.
-fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

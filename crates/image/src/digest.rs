@@ -187,7 +187,9 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        for bad in ["", "sha256:", "e3b0", "sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"] {
+        for bad in
+            ["", "sha256:", "e3b0", "sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"]
+        {
             assert!(matches!(bad.parse::<Digest>(), Err(DigestError::Malformed(_))), "{bad}");
         }
         assert!(matches!("sha512:00".parse::<Digest>(), Err(DigestError::Algorithm(_))));

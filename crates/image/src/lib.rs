@@ -12,7 +12,9 @@ mod timestamp;
 
 pub use config::{Config, DEFAULT_PATH, Empty, Healthcheck, History, RootFs, RunConfig};
 pub use digest::{Digest, DigestError, Digester, HashingWriter};
-pub use manifest::{Descriptor, Index, MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, RawManifest, media_type};
+pub use manifest::{
+    Descriptor, Index, MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, RawManifest, media_type,
+};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};
 pub use timestamp::{DEFAULT_EPOCH, rfc3339};

@@ -57,8 +57,8 @@ impl MediaType {
             OCI_MANIFEST | DOCKER_MANIFEST => MediaType::Manifest,
             OCI_INDEX | DOCKER_INDEX => MediaType::Index,
             OCI_CONFIG | DOCKER_CONFIG => MediaType::Config,
-            OCI_LAYER | OCI_LAYER_GZIP | OCI_LAYER_ZSTD | DOCKER_LAYER | DOCKER_LAYER_GZIP | DOCKER_LAYER_ZSTD
-            | DOCKER_FOREIGN_LAYER => MediaType::Layer,
+            OCI_LAYER | OCI_LAYER_GZIP | OCI_LAYER_ZSTD | DOCKER_LAYER | DOCKER_LAYER_GZIP
+            | DOCKER_LAYER_ZSTD | DOCKER_FOREIGN_LAYER => MediaType::Layer,
             _ => return None,
         })
     }

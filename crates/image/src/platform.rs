@@ -86,7 +86,10 @@ impl Platform {
     }
 
     fn default_variant(&self) -> bool {
-        matches!((self.architecture.as_str(), self.variant.as_deref()), ("arm", Some("v7")) | ("arm64", Some("v8")))
+        matches!(
+            (self.architecture.as_str(), self.variant.as_deref()),
+            ("arm", Some("v7")) | ("arm64", Some("v8"))
+        )
     }
 }
 
@@ -116,13 +119,27 @@ fn normal_architecture(architecture: &str, variant: &str) -> (String, String) {
 }
 
 const KNOWN_OS: &[&str] = &[
-    "aix", "android", "darwin", "dragonfly", "freebsd", "illumos", "ios", "js", "linux", "netbsd", "openbsd", "plan9",
-    "solaris", "wasip1", "windows", "macos",
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasip1",
+    "windows",
+    "macos",
 ];
 
 const KNOWN_ARCHITECTURES: &[&str] = &[
-    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64",
-    "s390x", "wasm", "x86_64", "x86-64", "i386", "x86", "aarch64", "armhf", "armel",
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le",
+    "riscv64", "s390x", "wasm", "x86_64", "x86-64", "i386", "x86", "aarch64", "armhf", "armel",
 ];
 
 impl FromStr for Platform {
@@ -131,7 +148,9 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Platform, PlatformError> {
         let bad = || PlatformError(text.to_owned());
         let parts: Vec<&str> = text.split('/').collect();
-        let plain = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        let plain = |part: &&str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        };
         if !parts.iter().all(plain) {
             return Err(bad());
         }

@@ -83,7 +83,9 @@ impl Reference {
         }
         let (registry, path) = match name.split_once('/') {
             Some((first, path))
-                if first.contains(['.', ':']) || first == "localhost" || first.chars().any(char::is_uppercase) =>
+                if first.contains(['.', ':'])
+                    || first == "localhost"
+                    || first.chars().any(char::is_uppercase) =>
             {
                 (first, path)
             }
@@ -177,7 +179,10 @@ impl FromStr for Reference {
 
 fn is_tag(tag: &str) -> bool {
     tag.len() <= MAX_TAG
-        && tag.bytes().enumerate().all(|(at, b)| b.is_ascii_alphanumeric() || b == b'_' || at > 0 && b".-".contains(&b))
+        && tag
+            .bytes()
+            .enumerate()
+            .all(|(at, b)| b.is_ascii_alphanumeric() || b == b'_' || at > 0 && b".-".contains(&b))
         && !tag.is_empty()
 }
 
@@ -206,7 +211,8 @@ fn is_path_component(component: &str) -> bool {
     let mut seen = false;
     for c in component.chars() {
         if c.is_ascii_lowercase() || c.is_ascii_digit() {
-            let joined = matches!(separator.as_str(), "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-');
+            let joined =
+                matches!(separator.as_str(), "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-');
             if !joined || !seen && !separator.is_empty() {
                 return false;
             }
@@ -233,7 +239,11 @@ mod tests {
             ("index.docker.io/alpine", "docker.io/library/alpine:latest", "alpine:latest"),
             ("localhost/app", "localhost/app:latest", "localhost/app:latest"),
             ("localhost:5000/a/b:c", "localhost:5000/a/b:c", "localhost:5000/a/b:c"),
-            ("gcr.io/distroless/static-debian12", "gcr.io/distroless/static-debian12:latest", "gcr.io/distroless/static-debian12:latest"),
+            (
+                "gcr.io/distroless/static-debian12",
+                "gcr.io/distroless/static-debian12:latest",
+                "gcr.io/distroless/static-debian12:latest",
+            ),
             ("[::1]:5000/a", "[::1]:5000/a:latest", "[::1]:5000/a:latest"),
         ] {
             let reference = Reference::parse(text).unwrap();
@@ -253,7 +263,19 @@ mod tests {
     #[test]
     fn what_the_grammar_forbids_is_refused() {
         for bad in [
-            "", "Alpine", "a//b", "-a", "a-", "a..b", "a___b", "a:", "a:-x", "a b", "a@sha256:12", "/a", "a/",
+            "",
+            "Alpine",
+            "a//b",
+            "-a",
+            "a-",
+            "a..b",
+            "a___b",
+            "a:",
+            "a:-x",
+            "a b",
+            "a@sha256:12",
+            "/a",
+            "a/",
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         ] {
             assert!(Reference::parse(bad).is_err(), "{bad}");

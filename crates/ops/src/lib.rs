@@ -1,5 +1,28 @@
 //! The verbs: one function a command. Settings in, data out; nothing here prints or reads the environment.
 
+mod archives;
+mod build;
+mod error;
+mod images;
+mod inspect;
+mod names;
+mod run;
 mod settings;
+mod space;
+mod stored;
+mod transfer;
 
+pub use archives::{Input, Target, load, save};
+pub use build::{BuildReport, Workplace, build};
+pub use error::{Error, Faults, SourceFile};
+pub use images::{ImageRow, ImagesFilter, images};
+pub use inspect::{HistoryRow, history, inspect};
+pub use jettison_dockerfile::{Diagnostic, LineIndex, Severity, Span};
+pub use jettison_registry::Cancel;
+pub use jettison_report::human_size;
+pub use jettison_store::{CacheEntry, Group, Pruned, Removed, Store, Usage};
+pub use names::{remove, tag};
+pub use run::{Launch, launch};
 pub use settings::*;
+pub use space::{prune, usage};
+pub use transfer::{PulledImage, Transfer, login, logout, pull, push, tags_of};

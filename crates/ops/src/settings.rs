@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jettison_image::{Platform, Reference};
 
@@ -194,8 +195,8 @@ pub struct PruneSettings {
     pub cache: bool,
     /// Whether more than the unnamed goes: every image, every record.
     pub all: bool,
-    /// Only what was last used before this time, in seconds since 1970.
-    pub until: Option<i64>,
+    /// Only what was last used longer ago than this.
+    pub until: Option<Duration>,
     /// How many bytes of the cache may stay.
     pub keep_storage: Option<u64>,
 }

@@ -126,17 +126,19 @@ impl Auth {
         }
     }
 
-    /// Learns from a 401. Tells whether another attempt makes sense; `scopes` may have grown.
+    /// Learns from a 401. Tells whether another attempt makes sense; `scopes` may have grown. `first` says that it
+    /// was the first attempt: without a grant a second one makes sense even if another thread learned it all before.
     pub(crate) async fn refused(
         &self,
         endpoint: &Endpoint,
         headers: &HeaderMap,
         grant: Option<&Grant>,
         scopes: &mut Vec<String>,
+        first: bool,
     ) -> bool {
         let Some((scheme, challenge)) = choose(headers) else { return false };
         let old = self.state().schemes.insert(scheme_key(endpoint), scheme.clone());
-        let Some(grant) = grant else { return old.as_ref() != Some(&scheme) };
+        let Some(grant) = grant else { return first };
         if let Some(key) = &grant.token {
             self.forget(key, &grant.header).await;
         }

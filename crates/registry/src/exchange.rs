@@ -229,7 +229,7 @@ impl Session {
                 return Ok(answer);
             }
             let headers = answer.response.headers();
-            if !self.auth.refused(endpoint, headers, grant.as_ref(), &mut scopes).await {
+            if !self.auth.refused(endpoint, headers, grant.as_ref(), &mut scopes, round == 1).await {
                 return Ok(answer);
             }
             if call.is_spent() {

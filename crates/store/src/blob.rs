@@ -90,7 +90,17 @@ impl Blobs {
     ///
     /// Where another process or thread is downloading the same blob, this waits until it ends.
     pub fn partial(&self, digest: &Digest) -> Result<Download> {
-        partial::begin(&self.store, digest)
+        loop {
+            if let Some(download) = self.partial_unless(digest, &|| false)? {
+                return Ok(download);
+            }
+        }
+    }
+
+    /// Starts or resumes the download of a blob as [`Blobs::partial`] does, but stops waiting for others, with `None`, once
+    /// `stopped` says so.
+    pub fn partial_unless(&self, digest: &Digest, stopped: &dyn Fn() -> bool) -> Result<Option<Download>> {
+        partial::begin(&self.store, digest, stopped)
     }
 }
 

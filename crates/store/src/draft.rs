@@ -1,6 +1,7 @@
 //! Layers in the making.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use jettison_layer::Index;
@@ -24,6 +25,9 @@ impl LayerDraft {
         for folder in [&draft.folder, &draft.layer_folder(), &draft.fs(), &draft.work()] {
             fs::create_dir(folder).context("create", folder)?;
         }
+        // An overlay shows the mode of its upper directory as that of its root, whatever our umask.
+        let root = draft.fs();
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).context("set the mode of", &root)?;
         Ok(draft)
     }
 

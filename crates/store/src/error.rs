@@ -174,3 +174,19 @@ fn file_system_of(path: &Path) -> (PathBuf, u64) {
     let free = rustix::fs::statvfs(existing).map(|fs| fs.f_bavail * fs.f_frsize).unwrap_or(0);
     (mount.to_owned(), free)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        for code in [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT] {
+            let error = Error::io("write", Path::new("/proc/absent/file"), code.into());
+            assert!(error.is_no_space());
+            let text = error.to_string();
+            assert!(text.contains("/proc/absent/file") && text.contains("mounted at /proc ("), "{text}");
+        }
+        assert!(!Error::io("write", Path::new("/proc"), rustix::io::Errno::IO.into()).is_no_space());
+    }
+}

@@ -184,7 +184,7 @@ impl Store {
         for record in inner.record_entries()? {
             reach.add_record(inner, &record)?;
         }
-        for seen in session::survey(&inner.layout.sessions())? {
+        for seen in session::survey(&inner.layout.sessions(), gate)? {
             if let Seen::Live { objects, .. } = seen {
                 objects.iter().try_for_each(|object| reach.add_object(inner, object))?;
             }

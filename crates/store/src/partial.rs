@@ -3,10 +3,11 @@
 //! The file `partial/<digest>` is locked by whoever downloads. It becomes the blob by a rename, so that a second one
 //! that waited for the lock finds the name gone and looks for the blob.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jettison_image::{Digest, Digester};
 
@@ -44,14 +45,19 @@ impl std::fmt::Debug for Partial {
     }
 }
 
-pub(crate) fn begin(store: &Store, digest: &Digest) -> Result<Download> {
+/// How often a wait for another's download looks whether that has ended, or whether it is to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+pub(crate) fn begin(store: &Store, digest: &Digest, stopped: &dyn Fn() -> bool) -> Result<Option<Download>> {
     let path = store.inner.layout.partial(digest);
     loop {
         if store.blobs().has(digest)? {
-            return Ok(Download::Present);
+            return Ok(Some(Download::Present));
         }
         let file = File::options().read(true).create(true).append(true).open(&path).context("open", &path)?;
-        uninterrupted(|| file.lock()).context("lock", &path)?;
+        if !lock(&file, &path, stopped)? {
+            return Ok(None);
+        }
         // While this waited, the file may have become the blob or have been removed.
         if is_still(&path, &file)? {
             let mut partial = Partial {
@@ -63,7 +69,19 @@ pub(crate) fn begin(store: &Store, digest: &Digest) -> Result<Download> {
                 digester: Digester::new(),
             };
             partial.hash_what_is_there()?;
-            return Ok(Download::Needed(partial));
+            return Ok(Some(Download::Needed(partial)));
+        }
+    }
+}
+
+/// Waits for the lock; false if it is to stop first.
+fn lock(file: &File, path: &Path, stopped: &dyn Fn() -> bool) -> Result<bool> {
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if stopped() => return Ok(false),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PATIENCE),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
         }
     }
 }

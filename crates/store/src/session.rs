@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Context, Error, Result};
 use crate::files;
-use crate::gate::Taking;
+use crate::gate::{Discarding, Taking};
 use crate::object::Object;
 
 /// The largest lease that is read, in bytes: some hundred thousand objects.
@@ -88,8 +88,8 @@ pub(crate) enum Seen {
     Stale(PathBuf),
 }
 
-/// Looks at all sessions. To be called while the gate keeps them from changing.
-pub(crate) fn survey(sessions: &Path) -> Result<Vec<Seen>> {
+/// Looks at all sessions, while the gate keeps them from changing.
+pub(crate) fn survey(sessions: &Path, _gate: &Discarding) -> Result<Vec<Seen>> {
     let folders = files::names(sessions)?.into_iter().map(|name| sessions.join(name));
     folders.map(look).collect()
 }

@@ -60,9 +60,13 @@ impl Store {
     pub fn usage(&self) -> Result<Usage> {
         let by_images = self.memo_reach_of_images()?;
         let mut in_use = Reach::default();
-        for seen in session::survey(&self.inner.layout.sessions())? {
-            if let Seen::Live { objects, .. } = seen {
-                objects.iter().try_for_each(|object| in_use.add_object(&self.inner, object))?;
+        {
+            // A look at a lease locks it for a moment, which must not meet a process that is just locking its own.
+            let gate = self.inner.gate.discard()?;
+            for seen in session::survey(&self.inner.layout.sessions(), &gate)? {
+                if let Seen::Live { objects, .. } = seen {
+                    objects.iter().try_for_each(|object| in_use.add_object(&self.inner, object))?;
+                }
             }
         }
         let mut usage = Usage { partials: self.partials_usage()?, ..Usage::default() };

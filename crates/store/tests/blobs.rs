@@ -119,3 +119,15 @@ fn the_same_blob_is_downloaded_once() {
     });
     assert_eq!(downloads.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn a_wait_for_another_download_can_be_stopped() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let digest = Digest::of(b"shared");
+    let _under_way = needed(&store, &digest);
+    let asked = AtomicU32::new(0);
+    let stopped = || asked.fetch_add(1, Ordering::SeqCst) == 2;
+    assert!(store.blobs().partial_unless(&digest, &stopped).unwrap().is_none());
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}

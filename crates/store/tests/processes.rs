@@ -123,6 +123,8 @@ fn prunes_run_beside_writers() {
     let writers: Vec<Child> = (0..3).map(|_| start("write", root.path())).collect();
     for _ in 0..20 {
         open(root.path()).prune(&Default::default()).unwrap();
+        open(root.path()).usage().unwrap();
+        open(root.path()).blobs().write(b"of a short session").unwrap();
     }
     for mut writer in writers {
         assert!(writer.try_wait().unwrap().is_none(), "a writer failed");

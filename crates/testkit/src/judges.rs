@@ -43,7 +43,10 @@ impl Podman {
     /// Returns the command that runs `image` on the host's network with more `arguments` before it.
     pub fn run(&self, arguments: &[&str], image: &[&str]) -> Command {
         tools::require("runc");
-        self.command(&[&["run", "--rm", "--network=host", "--runtime=runc"], arguments, image].concat())
+        self.command(
+            &[&["run", "--rm", "--network=host", "--runtime=runc", "--ulimit=host"], arguments, image]
+                .concat(),
+        )
     }
 }
 

@@ -6,7 +6,9 @@ use jettison_plan::Chmod;
 pub(crate) fn apply(chmod: &Chmod, mode: u32, directory: bool) -> u32 {
     match chmod {
         Chmod::Octal(octal) => *octal,
-        Chmod::Symbolic(text) => text.split(',').fold(mode, |mode, clause| apply_clause(clause, mode, directory)),
+        Chmod::Symbolic(text) => {
+            text.split(',').fold(mode, |mode, clause| apply_clause(clause, mode, directory))
+        }
     }
 }
 
@@ -15,8 +17,11 @@ fn apply_clause(clause: &str, mut mode: u32, directory: bool) -> u32 {
     let actions = clause.trim_start_matches(['u', 'g', 'o', 'a']);
     let who = &clause[..clause.len() - actions.len()];
     let all = who.is_empty() || who.contains('a');
-    let shifts: Vec<u32> =
-        [('u', 6), ('g', 3), ('o', 0)].into_iter().filter(|(c, _)| all || who.contains(*c)).map(|(_, s)| s).collect();
+    let shifts: Vec<u32> = [('u', 6), ('g', 3), ('o', 0)]
+        .into_iter()
+        .filter(|(c, _)| all || who.contains(*c))
+        .map(|(_, s)| s)
+        .collect();
     let mut rest = actions;
     while let Some(operator) = rest.chars().next() {
         let permissions = &rest[1..];
@@ -27,7 +32,14 @@ fn apply_clause(clause: &str, mut mode: u32, directory: bool) -> u32 {
     mode
 }
 
-fn apply_action(operator: char, permissions: &str, shifts: &[u32], all: bool, mode: u32, directory: bool) -> u32 {
+fn apply_action(
+    operator: char,
+    permissions: &str,
+    shifts: &[u32],
+    all: bool,
+    mode: u32,
+    directory: bool,
+) -> u32 {
     let (mut bits, mut scope) = (0, 0);
     for shift in shifts {
         scope |= 0o7 << shift;

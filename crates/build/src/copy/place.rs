@@ -85,13 +85,14 @@ impl<'a> Placement<'a> {
         self.inodes.clear();
         let target = self.destination(destination)?;
         let target = self.keep_parents(tree, item, target)?;
-        let Some(node) = tree.get(&item.path) else { return Ok(()) };
-        if matches!(node.entry.kind, Kind::Directory { .. }) && item.parents.is_empty() {
+        let directory =
+            item.path.is_empty() || tree.get(&item.path).is_some_and(|node| node.entry.is_directory());
+        if directory && item.parents.is_empty() {
             return self.copy_contents(source, tree, &item.path, &target);
         }
         let inside = !item.parents.is_empty() || destination.ends_with('/') || self.is_directory(&target);
         let target = if inside { join(&target, &item.name) } else { target };
-        if matches!(node.entry.kind, Kind::Directory { .. }) {
+        if directory {
             return self.merge(source, tree, &item.path, &item.path, &target);
         }
         if self.excluded(&item.name) {
@@ -108,13 +109,21 @@ impl<'a> Placement<'a> {
             target = join(&target, name.as_bytes());
         }
         self.directory(parent(&target))?;
-        let kind = Kind::File { size: content.len() as u64, digest: Some(jettison_image::Digest::of(content.as_bytes())) };
+        let kind = Kind::File {
+            size: content.len() as u64,
+            digest: Some(jettison_image::Digest::of(content.as_bytes())),
+        };
         let entry = self.entry(target, kind, 0o644);
         self.put(entry, Placed::Inline(content.as_bytes().to_vec()))
     }
 
     /// Merges a whole tree (an extracted archive) into `destination`; owners are kept unless `--chown` says otherwise.
-    pub(crate) fn extract(&mut self, source: usize, tree: &Tree, destination: &str) -> Result<(), PlaceError> {
+    pub(crate) fn extract(
+        &mut self,
+        source: usize,
+        tree: &Tree,
+        destination: &str,
+    ) -> Result<(), PlaceError> {
         self.inodes.clear();
         let target = self.destination(destination)?;
         self.directory(&target)?;
@@ -137,7 +146,8 @@ impl<'a> Placement<'a> {
         let mut above: HashMap<Vec<u8>, Entry> = HashMap::new();
         for path in self.new.keys() {
             let mut directory = parent(path);
-            while !directory.is_empty() && !self.new.contains_key(directory) && !above.contains_key(directory) {
+            while !directory.is_empty() && !self.new.contains_key(directory) && !above.contains_key(directory)
+            {
                 if let Some(node) = self.below.get(directory) {
                     above.insert(directory.to_vec(), node.entry.clone());
                 }
@@ -176,7 +186,7 @@ impl<'a> Placement<'a> {
             at = join(&at, component);
             let model = tree.get(&from).map(|node| node.entry.clone());
             match model {
-                Some(model) if matches!(model.kind, Kind::Directory { .. }) => self.like(&model, at.clone())?,
+                Some(model) if model.is_directory() => self.like(&model, at.clone())?,
                 _ => self.directory(&at)?,
             }
         }
@@ -184,7 +194,13 @@ impl<'a> Placement<'a> {
     }
 
     /// Copies what is in a directory; the directory itself gives only its time.
-    fn copy_contents(&mut self, source: usize, tree: &Tree, from: &[u8], target: &[u8]) -> Result<(), PlaceError> {
+    fn copy_contents(
+        &mut self,
+        source: usize,
+        tree: &Tree,
+        from: &[u8],
+        target: &[u8],
+    ) -> Result<(), PlaceError> {
         self.directory(target)?;
         if let Some(model) = tree.get(from) {
             let (mtime, fresh) = (model.entry.mtime, model.entry.fresh);
@@ -202,10 +218,17 @@ impl<'a> Placement<'a> {
     }
 
     /// Copies an entry and all below it. `top` is what `--exclude` patterns are relative to.
-    fn merge(&mut self, source: usize, tree: &Tree, top: &[u8], from: &[u8], to: &[u8]) -> Result<(), PlaceError> {
+    fn merge(
+        &mut self,
+        source: usize,
+        tree: &Tree,
+        top: &[u8],
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<(), PlaceError> {
         let Some(node) = tree.get(from) else { return Ok(()) };
         let excluded = self.excluded(relative(from, top));
-        if !matches!(node.entry.kind, Kind::Directory { .. }) {
+        if !node.entry.is_directory() {
             return if excluded { Ok(()) } else { self.file(source, tree, from, to.to_vec()) };
         }
         if !excluded {
@@ -248,7 +271,7 @@ impl<'a> Placement<'a> {
     }
 
     fn like(&mut self, model: &Entry, target: Vec<u8>) -> Result<(), PlaceError> {
-        if self.lookup(&target).is_some_and(|entry| !matches!(entry.kind, Kind::Directory { .. })) {
+        if self.lookup(&target).is_some_and(|entry| !entry.is_directory()) {
             return Err(PlaceError::NotADirectory(shown(&target)));
         }
         let mut entry = Entry { path: target, kind: Kind::Directory { opaque: false }, ..model.clone() };
@@ -264,7 +287,7 @@ impl<'a> Placement<'a> {
         if let Some(chmod) = self.chmod
             && !matches!(entry.kind, Kind::Symlink { .. })
         {
-            entry.mode = chmod::apply(chmod, entry.mode, matches!(entry.kind, Kind::Directory { .. }));
+            entry.mode = chmod::apply(chmod, entry.mode, entry.is_directory());
         }
     }
 
@@ -282,8 +305,12 @@ impl<'a> Placement<'a> {
     /// A file that is replaced lives on under its other names: the first of them becomes the file.
     fn pass_on(&mut self, path: &[u8], (file, placed): (Entry, Placed)) {
         let links_here = |entry: &Entry| matches!(&entry.kind, Kind::Hardlink { target } if target == path);
-        let mut names: Vec<Vec<u8>> =
-            self.new.values().filter(|(entry, _)| links_here(entry)).map(|(entry, _)| entry.path.clone()).collect();
+        let mut names: Vec<Vec<u8>> = self
+            .new
+            .values()
+            .filter(|(entry, _)| links_here(entry))
+            .map(|(entry, _)| entry.path.clone())
+            .collect();
         names.sort_by(|a, b| jettison_layer::compare_paths(a, b));
         let mut names = names.into_iter();
         let Some(heir) = names.next() else { return };
@@ -300,7 +327,7 @@ impl<'a> Placement<'a> {
         if path.is_empty() {
             return Ok(());
         }
-        match self.lookup(path).map(|entry| matches!(entry.kind, Kind::Directory { .. })) {
+        match self.lookup(path).map(|entry| entry.is_directory()) {
             Some(true) => return Ok(()),
             Some(false) => return Err(PlaceError::NotADirectory(shown(path))),
             None => self.directory(parent(path))?,
@@ -316,8 +343,9 @@ impl<'a> Placement<'a> {
 
     fn entry(&self, path: Vec<u8>, kind: Kind, mode: u32) -> Entry {
         let (uid, gid) = self.owner.unwrap_or_default();
-        let mut entry = Entry { path, kind, mode, uid, gid, mtime: self.now, fresh: true, xattrs: Vec::new() };
-        if !matches!(entry.kind, Kind::Directory { .. }) {
+        let mut entry =
+            Entry { path, kind, mode, uid, gid, mtime: self.now, fresh: true, xattrs: Vec::new() };
+        if !entry.is_directory() {
             self.dress(&mut entry);
         }
         entry
@@ -344,7 +372,7 @@ impl<'a> Placement<'a> {
     }
 
     fn is_directory(&self, path: &[u8]) -> bool {
-        path.is_empty() || self.lookup(path).is_some_and(|entry| matches!(entry.kind, Kind::Directory { .. }))
+        path.is_empty() || self.lookup(path).is_some_and(|entry| entry.is_directory())
     }
 
     fn excluded(&self, path: &[u8]) -> bool {

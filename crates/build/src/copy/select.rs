@@ -34,7 +34,8 @@ pub(crate) fn select(tree: &Tree, source: &str, parents: bool) -> Result<Vec<Ite
         Some((before, after)) if parents => (before.len() + 1, format!("{before}/{after}")),
         _ => (0, source.to_owned()),
     };
-    let components: Vec<&[u8]> = source.split('/').filter(|part| !part.is_empty()).map(str::as_bytes).collect();
+    let components: Vec<&[u8]> =
+        source.split('/').filter(|part| !part.is_empty()).map(str::as_bytes).collect();
     let literal = components.iter().take_while(|part| !is_pattern(part, parents)).count();
     let mut found = Vec::new();
     if literal == components.len() {
@@ -42,7 +43,7 @@ pub(crate) fn select(tree: &Tree, source: &str, parents: bool) -> Result<Vec<Ite
     } else {
         let start = resolve(tree, &join_all(&components[..literal]), true, &source)?;
         let mut walk = Walk { tree, source: &source, deep: parents, found: &mut found };
-        if tree.get(&start).is_some() {
+        if start.is_empty() || tree.get(&start).is_some() {
             walk.descend(&start, &components[literal..])?;
         }
     }
@@ -51,10 +52,15 @@ pub(crate) fn select(tree: &Tree, source: &str, parents: bool) -> Result<Vec<Ite
         .map(|path| {
             let name = file_name(&path).to_vec();
             let resolved = resolve(tree, &path, true, &source)?;
-            if tree.get(&resolved).is_none() {
+            // The root is always there, whether or not a layer lists it.
+            if !resolved.is_empty() && tree.get(&resolved).is_none() {
                 return Err(SelectError::NotFound(source.clone()));
             }
-            let kept = if parents { parent(&path).and_then(|above| above.get(pivot..)).unwrap_or_default().to_vec() } else { Vec::new() };
+            let kept = if parents {
+                parent(&path).and_then(|above| above.get(pivot..)).unwrap_or_default().to_vec()
+            } else {
+                Vec::new()
+            };
             Ok(Item { path: resolved, name, parents: kept })
         })
         .collect()
@@ -76,7 +82,8 @@ impl Walk<'_> {
             return self.descend_deep(directory, rest);
         }
         for name in names(self.tree, directory) {
-            let matches = glob::matches(pattern, &name).map_err(|_| SelectError::Pattern(self.source.to_owned()))?;
+            let matches =
+                glob::matches(pattern, &name).map_err(|_| SelectError::Pattern(self.source.to_owned()))?;
             if !matches {
                 continue;
             }

@@ -1,8 +1,11 @@
 //! Where an exporter's output goes.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use jettison_fs::Dir;
 
 use super::error::{ExportError, Result};
 
@@ -78,12 +81,9 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let removed = match fs::symlink_metadata(&self.0) {
-            Ok(there) if there.is_dir() => fs::remove_dir_all(&self.0),
-            Ok(_) => fs::remove_file(&self.0),
-            Err(error) => Err(error),
-        };
+        let (Some(parent), Some(name)) = (self.0.parent(), self.0.file_name()) else { return };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         // Renamed, it is not there any more; else an error was reported already, and this one would hide it.
-        let _: io::Result<()> = removed;
+        let _ = Dir::open(parent).and_then(|parent| parent.remove_tree(name.as_bytes()));
     }
 }

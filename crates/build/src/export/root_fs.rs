@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::thread;
 
@@ -38,22 +37,20 @@ pub fn write_local(tree: &dyn LayerTar, directory: &Path, context: Context<'_>) 
     if let Some(parent) = directory.parent() {
         fs::create_dir_all(parent).map_err(|source| ExportError::file("create", parent, source))?;
     }
-    let temporary = beside(directory)?;
-    unpack(tree, &temporary.0, context)?;
-    merge(&temporary.0, directory)
+    let staging = staging(directory)?;
+    unpack(tree, &staging.0, context)?;
+    merge(&staging.0, directory)
 }
 
-/// Makes a directory beside `directory`, so that what is in it can be moved there.
-fn beside(directory: &Path) -> Result<Temporary> {
-    let directory = match directory.file_name() {
-        Some(_) => directory.to_owned(),
-        // `.` and `/` have no name to be beside of.
-        None => directory.join("export"),
+/// Makes a directory from which files can be moved to `directory` by renaming: in it, as it may be a mount point and what
+/// is around it not ours, or beside it where it does not exist.
+fn staging(directory: &Path) -> Result<Temporary> {
+    let staging = match directory.is_dir() {
+        true => Temporary::beside(&directory.join("export")),
+        false => Temporary::beside(directory),
     };
-    let temporary = Temporary::beside(&directory);
-    let made = fs::DirBuilder::new().mode(0o700).create(&temporary.0);
-    made.map_err(|source| ExportError::file("create", &temporary.0, source))?;
-    Ok(temporary)
+    fs::create_dir(&staging.0).map_err(|source| ExportError::file("create", &staging.0, source))?;
+    Ok(staging)
 }
 
 /// Writes the tar on one thread and unpacks it on another.

@@ -1,40 +1,10 @@
-//! Sizes in units of 1000 with three significant digits, as docker shows them, and durations.
+//! Sizes and durations.
 
 use std::time::Duration;
 
-const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-
-/// Formats a number of bytes as Jettison's own lines do: `14.9 MB`.
-pub fn size(bytes: u64) -> String {
-    let (number, unit) = scaled(bytes);
-    format!("{number} {unit}")
-}
-
 /// Formats a number of bytes as docker's tables do: `14.9MB`.
 pub fn docker_size(bytes: u64) -> String {
-    let (number, unit) = scaled(bytes);
-    format!("{number}{unit}")
-}
-
-fn scaled(bytes: u64) -> (String, &'static str) {
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    // 999.5 rounds to 1000 in three digits, which is 1 of the next unit.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    let digits = match value {
-        _ if unit == 0 => 0,
-        v if v < 9.995 => 2,
-        v if v < 99.95 => 1,
-        _ => 0,
-    };
-    let mut number = format!("{value:.digits$}");
-    if number.contains('.') {
-        number.truncate(number.trim_end_matches('0').trim_end_matches('.').len());
-    }
-    (number, UNITS[unit])
+    jettison_ops::human_size(bytes).replace(' ', "")
 }
 
 /// Formats how long something took: `0.1s`, `12.3s`, `3m 5s`.
@@ -76,21 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_three_digits() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1 kB"),
-            (1234, "1.23 kB"),
-            (14_949_999, "14.9 MB"),
-            (14_950_001, "15 MB"),
-            (999_499, "999 kB"),
-            (999_999, "1 MB"),
-            (1_130_000_000, "1.13 GB"),
-            (u64::MAX, "18.4 EB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
+    fn sizes_in_tables_have_no_space() {
         assert_eq!(docker_size(7_800_000), "7.8MB");
     }
 

@@ -1,6 +1,6 @@
 //! The `prune` commands: arguments to settings.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jettison_ops::PruneSettings;
 
@@ -29,20 +29,23 @@ pub fn prune(args: &PruneArgs, now: SystemTime) -> Result<PruneSettings, Failure
     })
 }
 
-fn until_filter(filter: &str, now: SystemTime) -> Result<i64, Failure> {
+/// Returns how long ago `until` is; a time to come lets everything go.
+fn until_filter(filter: &str, now: SystemTime) -> Result<Duration, Failure> {
     let bad =
         || Failure::usage(format!("--filter \"{filter}\": expected until=24h or until=2026-01-31T00:00:00Z"));
     let value = filter.strip_prefix("until=").ok_or_else(|| {
         let name = filter.split('=').next().unwrap_or_default();
         Failure::usage(format!("--filter \"{name}\" is not supported yet")).help("\"until\" is")
     })?;
-    if let Some(seconds) = parse_rfc3339(value) {
-        return Ok(seconds);
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    let seconds = if digits { value.parse().ok() } else { parse_rfc3339(value) };
+    match seconds.map(u64::try_from) {
+        Some(Ok(seconds)) => {
+            let then = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or_else(bad)?;
+            Ok(now.duration_since(then).unwrap_or_default())
+        }
+        Some(Err(_)) => Err(bad()),
+        None if digits => Err(bad()),
+        None => parse_duration(value).ok_or_else(bad),
     }
-    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        return value.parse().map_err(|_| bad());
-    }
-    let age = parse_duration(value).ok_or_else(bad)?;
-    let then = now.checked_sub(age).and_then(|then| then.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    Ok(then.as_secs() as i64)
 }

@@ -1,5 +1,7 @@
 //! Who may do what: basic, tokens, helpers, and what never leaves for another host.
 
+use std::thread;
+
 use jettison_image::Reference;
 use jettison_registry::{Cancel, Client, Error, Pushed};
 use jettison_testkit::{Access, Fault, Proxy, Registry, RegistryOptions, Rule};
@@ -83,6 +85,23 @@ fn tokens_are_asked_for_once() {
     assert!(manifest(&stranger(), &name).is_ok());
     let error = push(&stranger(), &name, b"x").unwrap_err();
     assert!(matches!(error, Error::Unauthorized { known: false, .. }), "{error}");
+}
+
+#[test]
+fn threads_share_a_token() {
+    let registry = token();
+    let home = Home::new();
+    home.know(&registry.address(), "me", "pass word");
+    let name = reference(&registry.address(), "a:1");
+    push_image(&home.client(), &name, b"x").unwrap();
+    let asked = registry.tokens().unwrap().requests().len();
+    let client = stranger();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| fetch(&client, &name, b"x").unwrap());
+        }
+    });
+    assert_eq!(registry.tokens().unwrap().requests().len(), asked + 1);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::thread;
 
 use jettison_image::{Descriptor, Digest, Index, media_type};
 use jettison_registry::{Cancel, Error, Pushed};
-use jettison_testkit::{Fault, Proxy, Registry, Rule};
+use jettison_testkit::{Fault, Image, Proxy, Registry, Rule, base};
 
 use crate::support::*;
 
@@ -27,6 +27,26 @@ fn an_image_goes_up_and_comes_back() {
     let tagged = reference(&registry.address(), "team/app:all");
     assert_eq!(client.push_manifest(&tagged, &index, &Cancel::new()).unwrap(), index.digest());
     assert!(manifest(&client, &tagged).unwrap().is_index());
+}
+
+#[test]
+fn skopeo_writes_what_is_copied_and_reads_the_copy() {
+    let (from, to) = (Registry::start(), Registry::start());
+    let layout = base::images();
+    from.push(&layout.skopeo("deep"), "deep:1");
+    let client = stranger();
+    let (old, new) = (reference(&from.address(), "deep:1"), reference(&to.address(), "copy/deep:1"));
+    let raw = manifest(&client, &old).unwrap();
+    let image = raw.manifest().unwrap();
+    for blob in image.layers.iter().chain([&image.config]) {
+        let mut bytes = Vec::new();
+        client.fetch_blob(&old, blob, &mut bytes, &|_| {}, &Cancel::new()).unwrap();
+        client.push_blob(&new, blob, &source(&bytes), None, &|_| {}, &Cancel::new()).unwrap();
+    }
+    client.push_manifest(&new, &raw, &Cancel::new()).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    to.fetch("copy/deep:1", &format!("oci:{}:deep", copy.path().display()));
+    assert_eq!(Image::from_layout(copy.path(), "deep").digest, raw.digest());
 }
 
 #[test]

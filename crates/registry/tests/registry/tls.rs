@@ -30,6 +30,16 @@ fn certs_d_is_trusted() {
 }
 
 #[test]
+fn tokens_go_over_tls_too() {
+    let access = Access::Token { user: "me".into(), password: "pw".into() };
+    let registry = Registry::with(RegistryOptions { tls: true, access });
+    let home = Home::new();
+    trust(&home, &registry, registry.certificate().unwrap());
+    home.know(&registry.address(), "me", "pw");
+    push_image(&home.client(), &reference(&registry.address(), "a:1"), b"x").unwrap();
+}
+
+#[test]
 fn another_authority_is_not() {
     let registry = secure();
     let home = Home::new();

@@ -1,0 +1,124 @@
+//! `build`: progress while it goes on, then what came of it.
+
+use std::io;
+use std::time::{Duration, Instant, SystemTime};
+
+use jettison_ops::{BuildReport, Destination, Error, SourceFile, Workplace};
+
+use super::workplace;
+use crate::args::{BuildArgs, ProgressMode};
+use crate::diagnostic;
+use crate::environment::{Environment, registry_client, user_variable};
+use crate::failure::{Failure, code};
+use crate::format::{docker_size, printable};
+use crate::output::{colors, note, print_line};
+use crate::progress::{Screen, renderer};
+use crate::{interrupt, settings};
+
+/// Builds an image.
+pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure> {
+    let settings = settings::build(args, environment, &user_variable)?;
+    let color = colors(environment.no_color);
+    let started = Instant::now();
+    let place = workplace::open(environment)?;
+    let client = registry_client();
+    let cancel = interrupt::watch()?;
+    let quiet = args.quiet || args.progress == ProgressMode::Quiet;
+    let mode = if quiet { ProgressMode::Quiet } else { args.progress };
+    let screen = Screen::start(renderer(mode, environment.no_color));
+    let result = {
+        let sink = screen.sink();
+        let workplace = Workplace {
+            store: &place.store,
+            client: &client,
+            identity: &place.identity,
+            cancel: &cancel,
+            events: &sink,
+            now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO),
+        };
+        jettison_ops::build(&settings, &workplace, &mut io::stdin())
+    };
+    screen.finish();
+    if cancel.is_cancelled() {
+        return Err(Failure::command("interrupted").with_code(code::INTERRUPTED));
+    }
+    let report = result.map_err(|error| explain(error, color))?;
+    let to_stdout = settings.outputs.iter().any(|output| output.destination == Some(Destination::Stdout));
+    if quiet {
+        return if to_stdout {
+            Ok(code::OK)
+        } else {
+            print_line(&report.image.to_string()).map(|()| code::OK)
+        };
+    }
+    if mode != ProgressMode::Rawjson {
+        note(&summary(&report, started.elapsed(), color));
+    }
+    Ok(code::OK)
+}
+
+fn summary(report: &BuildReport, elapsed: Duration, color: bool) -> String {
+    let mut text = String::new();
+    if !report.warnings.diagnostics.is_empty() {
+        text += &diagnostic::render_all(&report.warnings.file, &report.warnings.diagnostics, color);
+    }
+    for problem in &report.problems {
+        text += &format!("warning: the image may not start: {}\n", printable(&problem.message));
+        if let Some(help) = &problem.help {
+            text += &format!("help: {}\n", printable(help));
+        }
+    }
+    text += "\n";
+    for (instruction, size) in &report.layers {
+        let instruction: String = printable(instruction).chars().take(90).collect();
+        text += &format!("  {:>9}  {instruction}\n", docker_size(*size));
+    }
+    text += &format!("{}\n", report.size);
+    for (name, digest) in &report.pushed {
+        text += &format!("pushed {} {digest}\n", name.familiar());
+    }
+    text += &format!("{}  in {:.2} s\n", report.image, elapsed.as_secs_f64());
+    text
+}
+
+/// Shows an error with its place in the Dockerfile.
+fn explain(error: Error, color: bool) -> Failure {
+    match error {
+        Error::Dockerfile(faults) => {
+            rendered(diagnostic::render_all(&faults.file, &faults.diagnostics, color))
+        }
+        Error::Build { dockerfile, source } => explain_build(&dockerfile, &source, color),
+        other => Failure::from(other),
+    }
+}
+
+fn explain_build(file: &SourceFile, error: &jettison_build::Error, color: bool) -> Failure {
+    use jettison_build::Error;
+    let mut help = None;
+    let mut before = String::new();
+    let mut exit = code::FAILED;
+    match error {
+        Error::Run { step, tail, .. } => {
+            before += &format!("------\n > {}:\n", printable(step));
+            for line in tail {
+                before += &format!("{}\n", printable(line));
+            }
+            before += "------\n";
+        }
+        Error::Refused { remedy, .. } => help = Some(remedy.clone()),
+        Error::Instruction { help: hint, .. } => help = hint.clone(),
+        Error::Plan(jettison_plan::Error::Invalid(diagnostic)) => help = diagnostic.help.clone(),
+        Error::Store(store) if store.is_no_space() => exit = code::ENVIRONMENT,
+        Error::Sandbox { .. } => exit = code::ENVIRONMENT,
+        _ => {}
+    }
+    let failure = Failure::from_error(error);
+    // A place of no length is in no file: the error is about the command line.
+    let span = error.span().filter(|span| span.end > span.start);
+    let text = before + &diagnostic::render_error(file, &failure.message, span, help.as_deref(), color);
+    Failure { code: exit.max(failure.code), ..rendered(text) }
+}
+
+fn rendered(message: String) -> Failure {
+    Failure { rendered: true, ..Failure::command(message) }
+}
