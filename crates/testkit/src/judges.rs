@@ -43,10 +43,11 @@ impl Podman {
     /// Returns the command that runs `image` on the host's network with more `arguments` before it.
     pub fn run(&self, arguments: &[&str], image: &[&str]) -> Command {
         tools::require("runc");
-        self.command(
-            &[&["run", "--rm", "--network=host", "--runtime=runc", "--ulimit=host"], arguments, image]
-                .concat(),
-        )
+        // podman's own limits are higher than those of many machines, and where they cannot be raised it fails.
+        let limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000"];
+        let mut command = self.command(&["run", "--rm", "--network=host", "--runtime=runc"]);
+        command.args(limits).args(arguments).args(image);
+        command
     }
 }
 

@@ -1,0 +1,102 @@
+//! ADD of local files: archives are unpacked, everything else is as COPY.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use jettison_testkit::{Context, Kind, Layer, tools};
+
+use crate::{Bench, context_of, image_of};
+
+/// A tar with a file, a directory, links and a foreign owner.
+fn archive() -> Vec<u8> {
+    Layer::new()
+        .dir("d", 0o750)
+        .owner(3, 4)
+        .file("d/f", 0o640, "text")
+        .owner(0, 0)
+        .symlink("d/l", "f")
+        .hard_link("d/h", "d/f")
+        .to_tar()
+}
+
+/// Pipes `bytes` through `program`.
+fn piped(program: &str, arguments: &[&str], bytes: &[u8]) -> Vec<u8> {
+    let mut child = Command::new(tools::require(program))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(bytes).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+#[test]
+fn archives_are_unpacked_whatever_their_name() {
+    let plain = archive();
+    for (name, bytes) in [
+        ("plain", plain.clone()),
+        ("a.tar", plain.clone()),
+        ("a.tar.gz", piped("gzip", &["-n"], &plain)),
+        ("odd.name", piped("gzip", &["-n"], &plain)),
+        ("a.tar.bz2", piped("bzip2", &[], &plain)),
+        ("a.tar.xz", piped("xz", &[], &plain)),
+    ] {
+        let context = Context::of(&format!("FROM busybox\nADD {name} /to/\n")).file(name, bytes);
+        let tree = Bench::new().image(&context, &[]).tree();
+        let file = tree.get("/to/d/f");
+        assert_eq!(
+            (file.content.as_slice(), file.mode, file.uid, file.gid),
+            (&b"text"[..], 0o640, 3, 4),
+            "{name}"
+        );
+        assert_eq!(tree.get("/to/d").mode, 0o750);
+        assert_eq!(tree.get("/to/d/l").link, "f");
+        assert!([Kind::HardLink, Kind::File].contains(&tree.get("/to/d/h").kind));
+        assert_eq!(tree.text("/to/d/h"), "text");
+    }
+}
+
+#[test]
+fn chown_applies_to_what_was_unpacked() {
+    let context = Context::of("FROM busybox\nADD --chown=node a.tar /to\n").file("a.tar", archive());
+    let tree = Bench::new().image(&context, &[]).tree();
+    assert_eq!((tree.get("/to/d/f").uid, tree.get("/to/d/f").gid), (1000, 1000));
+}
+
+#[test]
+fn unpack_false_and_copy_leave_an_archive_as_it_is() {
+    let context = Context::of("FROM scratch\nADD --unpack=false a.tar /added\nCOPY a.tar /copied\n")
+        .file("a.tar", archive());
+    let tree = Bench::new().image(&context, &[]).tree();
+    assert_eq!(tree.get("/added").content, archive());
+    assert_eq!(tree.get("/copied").content, archive());
+}
+
+#[test]
+fn what_is_no_archive_is_copied() {
+    let tree = image_of("FROM scratch\nADD a d /to/\n", &[("a", "text"), ("d/b", "2")]).tree();
+    assert_eq!(tree.below("/to"), ["a", "b"]);
+}
+
+#[test]
+fn an_archive_cannot_write_outside() {
+    let evil = Layer::new().symlink("out", "/etc").file("out/passwd", 0o644, "evil").to_tar();
+    let context = Context::of("FROM busybox\nADD a.tar /to/\n").file("a.tar", evil);
+    let bench = Bench::new();
+    let flags = bench.flags(&["-q", context.argument()]);
+    let flags: Vec<&str> = std::iter::once("build").chain(flags.iter().map(String::as_str)).collect();
+    // Refusing the archive and resolving its link inside the image are both right; writing the host's file is not.
+    assert!(bench.jettison.run(&flags).code < 2);
+    assert!(!std::fs::read_to_string("/etc/passwd").unwrap().contains("evil"));
+}
+
+#[test]
+fn remote_sources_of_add_that_are_not_supported_are_refused_by_line() {
+    for source in ["http://127.0.0.1:1/x", "https://example.com/a.git"] {
+        let output = Bench::new().fails(&context_of(&format!("FROM scratch\nADD {source} /x\n"), &[]), &[]);
+        output.says("Dockerfile:2");
+    }
+}

@@ -1,0 +1,183 @@
+//! The cache: nothing is done twice, and what depends on a change is done again.
+
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
+use jettison_testkit::{Context, Steps};
+
+use crate::{Bench, context_of};
+
+const DOCKERFILE: &str = "\
+FROM busybox AS builder
+WORKDIR /src
+COPY deps .
+RUN cat deps > /fetched
+COPY main .
+RUN cat main > /built
+FROM busybox AS other
+COPY third .
+RUN cat third > /third
+FROM scratch
+COPY --from=builder /built /built
+COPY --from=other /third /third
+";
+
+struct Twice {
+    bench: Bench,
+    context: Context,
+}
+
+impl Twice {
+    fn new(dockerfile: &str, files: &[(&str, &str)]) -> Twice {
+        let twice = Twice { bench: Bench::new(), context: context_of(dockerfile, files) };
+        assert!(!twice.steps(&[]).executed().is_empty(), "the first build executes something");
+        twice
+    }
+
+    fn steps(&self, flags: &[&str]) -> Steps {
+        self.bench.build(&self.context, &[&["--progress", "rawjson"], flags].concat()).steps()
+    }
+
+    #[track_caller]
+    fn executes(&self, expected: &[&str]) {
+        let steps = self.steps(&[]);
+        let mut executed = steps.executed();
+        executed.sort_unstable();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(executed, expected);
+    }
+}
+
+fn stages() -> Twice {
+    Twice::new(DOCKERFILE, &[("deps", "1"), ("main", "1"), ("third", "1")])
+}
+
+#[test]
+fn a_second_build_executes_nothing() {
+    let twice = stages();
+    let steps = twice.steps(&[]);
+    assert!(steps.executed().is_empty(), "{:?}", steps.executed());
+    assert!(steps.cached().contains(&"RUN cat main > /built"));
+}
+
+#[test]
+fn touching_files_executes_nothing() {
+    let twice = stages();
+    for name in ["deps", "main", "third", "Dockerfile"] {
+        let file = File::options().append(true).open(twice.context.path().join(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    }
+    twice.executes(&[]);
+}
+
+#[test]
+fn one_byte_executes_exactly_the_steps_below_its_copy() {
+    let twice = stages();
+    twice.context.write("main", "2");
+    twice.executes(&[
+        "COPY main .",
+        "RUN cat main > /built",
+        "COPY --from=builder /built /built",
+        "COPY --from=other /third /third",
+    ]);
+}
+
+#[test]
+fn a_step_rebuilt_to_the_same_content_stops_the_change() {
+    let twice = Twice::new(
+        "FROM busybox AS builder\nCOPY main /main\nRUN wc -c < /main > /size\nFROM scratch\nCOPY --from=builder /size /size\n",
+        &[("main", "1")],
+    );
+    twice.context.write("main", "2");
+    twice.executes(&["COPY main /main", "RUN wc -c < /main > /size"]);
+}
+
+#[test]
+fn a_changed_mode_is_a_change_and_an_unused_file_is_none() {
+    let twice =
+        Twice::new("FROM busybox\nCOPY a /a\nRUN stat -c %a /a > /mode\n", &[("a", ""), ("unused", "1")]);
+    twice.context.write("unused", "2");
+    twice.executes(&[]);
+    std::fs::set_permissions(
+        twice.context.path().join("a"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    twice.executes(&["COPY a /a", "RUN stat -c %a /a > /mode"]);
+}
+
+#[test]
+fn an_ignored_file_is_no_change() {
+    let twice =
+        Twice::new("FROM scratch\nCOPY . /\n", &[(".dockerignore", "*.log"), ("a", ""), ("x.log", "1")]);
+    twice.context.write("x.log", "2");
+    twice.executes(&[]);
+    twice.context.write("new", "");
+    twice.executes(&["COPY . /"]);
+}
+
+#[test]
+fn a_change_back_is_a_hit() {
+    let twice = stages();
+    twice.context.write("deps", "2");
+    assert!(twice.steps(&[]).executed().contains(&"RUN cat deps > /fetched"));
+    twice.context.write("deps", "1");
+    twice.executes(&[]);
+}
+
+#[test]
+fn a_build_argument_counts_where_it_is_declared() {
+    let dockerfile = "FROM busybox\nRUN echo before > /a\nARG V=1\nRUN echo $V > /b\n";
+    let twice = Twice::new(dockerfile, &[]);
+    assert_eq!(twice.steps(&["--build-arg", "V=2"]).executed(), ["RUN echo $V > /b"]);
+    assert!(twice.steps(&["--build-arg", "V=2"]).executed().is_empty());
+    assert!(twice.steps(&["--build-arg", "HTTP_PROXY=http://127.0.0.1:1"]).executed().is_empty());
+}
+
+#[test]
+fn an_environment_variable_counts_for_the_runs_below() {
+    let twice = Twice::new("FROM busybox\nRUN echo 1 > /a\nENV X=1\nRUN echo $X > /b\n", &[]);
+    twice.context.write("Dockerfile", "FROM busybox\nRUN echo 1 > /a\nENV X=2\nRUN echo $X > /b\n");
+    twice.executes(&["RUN echo $X > /b"]);
+}
+
+#[test]
+fn no_cache_executes_everything() {
+    let twice = stages();
+    let steps = twice.steps(&["--no-cache"]);
+    assert!(steps.cached().iter().all(|name| name.starts_with("WORKDIR")), "{:?}", steps.cached());
+}
+
+#[test]
+fn a_failed_step_is_no_hit_and_those_before_it_are() {
+    let bench = Bench::new();
+    let context = Context::of("FROM busybox\nRUN echo 1 > /a\nRUN test -e /no\n");
+    bench.fails(&context, &[]);
+    let steps = bench.fails(&context, &["--progress", "rawjson"]).steps();
+    assert_eq!(steps.cached(), ["RUN echo 1 > /a"]);
+    assert_eq!(steps.executed(), ["RUN test -e /no"]);
+}
+
+#[test]
+fn two_builds_at_once_give_the_same() {
+    let (bench, context) =
+        (Bench::new(), context_of(DOCKERFILE, &[("deps", "1"), ("main", "1"), ("third", "1")]));
+    let flags = bench.flags(&["-q", context.argument()]);
+    let arguments: Vec<&str> = std::iter::once("build").chain(flags.iter().map(String::as_str)).collect();
+    let outputs: Vec<_> = std::thread::scope(|scope| {
+        let builds: Vec<_> = (0..4).map(|_| scope.spawn(|| bench.jettison.run(&arguments))).collect();
+        builds.into_iter().map(|build| build.join().unwrap()).collect()
+    });
+    for output in &outputs {
+        assert_eq!(output.code, 0, "{output}");
+        assert_eq!(output.stdout, outputs[0].stdout);
+    }
+}
+
+#[test]
+fn another_store_gives_the_same_digest() {
+    let context = context_of(DOCKERFILE, &[("deps", "1"), ("main", "1"), ("third", "1")]);
+    let (one, two) = (Bench::new(), Bench::new());
+    assert_eq!(one.image(&context, &[]).digest, two.image(&context, &[]).digest);
+}

@@ -1,0 +1,333 @@
+//! The eight examples: built from a registry as root and as others, judged and run by other people's programs.
+//!
+//! Their bases are stand-ins under the real names: OCI layouts in `target/base-images`.
+//! With `JETTISON_UPDATE_SIZES=1` the table of examples/README.md is written anew from what was measured.
+#![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jettison_testkit::{Context, Docker, Entry, Image, Jettison, Kind, Output, Podman, Registry, Who, tools};
+
+/// How long a program may take to listen.
+const START: Duration = Duration::from_secs(30);
+
+/// An example and what is expected of it.
+struct Example {
+    name: &'static str,
+    bases: &'static [&'static str],
+    /// As whom the program runs.
+    uid: u32,
+    /// Whether a RUN gives files to another user, which needs more than one id.
+    foreign_owners: bool,
+}
+
+const NAMES: [&str; 8] =
+    ["go-single", "go-alpine", "go-scratch", "go-distroless", "node", "java", "python", "targets"];
+const GO: &str = "docker.io/library/golang:1.21";
+const PYTHON: &str = "docker.io/library/python:3.11-slim";
+
+#[test]
+fn go_single() {
+    check(&Example { name: "go-single", bases: &[GO], uid: 0, foreign_owners: false });
+}
+
+#[test]
+fn go_alpine() {
+    let bases = &["docker.io/library/golang:1.21-alpine", "docker.io/library/alpine:3.18"];
+    check(&Example { name: "go-alpine", bases, uid: 10_001, foreign_owners: true });
+}
+
+#[test]
+fn go_scratch() {
+    check(&Example { name: "go-scratch", bases: &[GO], uid: 65_532, foreign_owners: false });
+}
+
+#[test]
+fn go_distroless() {
+    let bases = &[GO, "gcr.io/distroless/static-debian12:latest"];
+    check(&Example { name: "go-distroless", bases, uid: 65_532, foreign_owners: false });
+}
+
+#[test]
+fn node() {
+    let bases = &["docker.io/library/node:20-alpine"];
+    check(&Example { name: "node", bases, uid: 1000, foreign_owners: false });
+}
+
+#[test]
+fn java() {
+    let bases = &[
+        "docker.io/library/maven:3.9-eclipse-temurin-17",
+        "docker.io/library/eclipse-temurin:17-jre-alpine",
+    ];
+    check(&Example { name: "java", bases, uid: 1000, foreign_owners: false });
+}
+
+#[test]
+fn python() {
+    check(&Example { name: "python", bases: &[PYTHON], uid: 65_534, foreign_owners: false });
+}
+
+#[test]
+fn targets() {
+    let example = Example { name: "targets", bases: &[PYTHON], uid: 65_534, foreign_owners: false };
+    check(&example);
+    let site = Site::new(&example);
+    let root = site.home(Who::Me);
+    let dev = build(&root, &site.context, &["--target", "dev", "-t", "dev"]);
+    dev.says_not("coverage run");
+    build(&root, &site.context, &["--target", "test"]).says("2 tests");
+}
+
+/// An example's context, and a registry with its bases.
+struct Site {
+    context: Context,
+    registry: Registry,
+}
+
+impl Site {
+    fn new(example: &Example) -> Site {
+        let registry = Registry::start();
+        for base in example.bases {
+            push(&registry, base);
+        }
+        Site { context: Context::copy_of(&folder().join(example.name)), registry }
+    }
+
+    fn home(&self, who: Who) -> Jettison {
+        let jettison = Jettison::of(env!("CARGO_BIN_EXE_jettison"), who);
+        jettison.mirror(&["docker.io", "gcr.io"], &self.registry.address());
+        jettison
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+}
+
+/// Puts stand-in `base` where a mirror of its registry has it.
+fn push(registry: &Registry, base: &str) {
+    let (name, tag) = base.rsplit_once(':').unwrap();
+    let layout = folder().join("../target/base-images").join(name);
+    assert!(layout.exists(), "{} is missing: .ci/run says how the base images are made", layout.display());
+    let (_, path) = base.split_once('/').unwrap();
+    registry.push(&format!("oci:{}:{tag}", layout.display()), path);
+}
+
+#[track_caller]
+fn build(jettison: &Jettison, context: &Context, flags: &[&str]) -> Output {
+    jettison.build(context, &[&["--network", "host", "--progress", "plain"], flags].concat())
+}
+
+fn check(example: &Example) {
+    let site = Site::new(example);
+    let (root, user) = (site.home(Who::Me), site.home(Who::Subordinate));
+    let mine = built(&root, &site.context, example.name);
+    let theirs = built(&user, &site.context, example.name);
+    assert_same(&mine, &theirs, "as an ordinary user");
+    for jettison in [&root, &user] {
+        let steps = jettison.build(&site.context, &["--network", "host", "--progress", "rawjson"]).steps();
+        assert!(steps.executed().is_empty(), "a second build executes {:?}", steps.executed());
+        serves(&mut run_by_jettison(jettison, example.name), example);
+    }
+    one_id(&site, example, &mine);
+    judges(&root, example, &mine);
+}
+
+/// Builds under the example's name and as an archive, and reads that.
+fn built(jettison: &Jettison, context: &Context, name: &str) -> Image {
+    let file = archive(jettison);
+    let output =
+        build(jettison, context, &["-t", name, "-o", "type=image", "-o", &format!("type=oci,dest={file}")]);
+    output.says(name);
+    Image::from_oci_archive(file.as_ref())
+}
+
+fn archive(jettison: &Jettison) -> String {
+    jettison.path("work/example.tar").display().to_string()
+}
+
+/// Compares digests, and names the files that differ where they are not equal.
+#[track_caller]
+fn assert_same(one: &Image, two: &Image, what: &str) {
+    if one.digest == two.digest {
+        return;
+    }
+    let (trees, others) = ((one.tree(), two.tree()), (two.tree(), one.tree()));
+    let mut different = Vec::new();
+    for (these, those) in [&trees, &others] {
+        let differs = |(path, entry): &(&str, &Entry)| !those.has(path) || those.get(path) != *entry;
+        different.extend(these.entries().filter(differs).map(|(path, entry)| format!("{path}: {entry:?}")));
+    }
+    different.truncate(40);
+    assert_eq!(different, [""; 0], "{what}: the files differ");
+    assert_eq!(one.config, two.config, "{what}: the configs differ");
+    panic!("{what}: the manifests differ");
+}
+
+fn one_id(site: &Site, example: &Example, mine: &Image) {
+    let jettison = site.home(Who::OneId);
+    if example.foreign_owners {
+        let output = jettison.build_fails(&site.context, &["--network", "host"]);
+        output.says("subuid");
+        return;
+    }
+    assert_same(mine, &built(&jettison, &site.context, example.name), "with one id only");
+}
+
+fn judges(root: &Jettison, example: &Example, image: &Image) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let docker_archive = format!("docker-archive:{}:judged:1", path("docker.tar"));
+    tools::run(
+        "skopeo",
+        ["--insecure-policy", "copy", "-q", &format!("oci-archive:{}", archive(root)), &docker_archive],
+    );
+    assert_eq!(Image::from_docker_archive(path("docker.tar").as_ref()).id, image.id);
+
+    tools::run(
+        "skopeo",
+        [
+            "--insecure-policy",
+            "copy",
+            "-q",
+            &format!("oci-archive:{}", archive(root)),
+            &format!("oci:{}:x", path("layout")),
+        ],
+    );
+    tools::run("umoci", ["unpack", "--image", &format!("{}:x", path("layout")), &path("bundle")]);
+    assert!(Path::new(&path("bundle")).join("rootfs").exists());
+
+    let docker = Docker::start();
+    docker.run(&["load", "-q", "-i", &path("docker.tar")]);
+    assert_eq!(docker.run(&["image", "inspect", "-f", "{{.Id}}", "judged:1"]).trim(), image.id.to_string());
+
+    let podman = Podman::new();
+    tools::checked(&mut podman.command(&["load", "-q", "-i", &path("docker.tar")]));
+    let port = free_port();
+    let child = start(&mut podman.run(&["-e", &format!("PORT={port}")], &["docker.io/library/judged:1"]));
+    let end = Some(podman.command(&["kill", "--all"]));
+    serves(&mut Running { child, port, end }, example);
+}
+
+/// A program that serves on `port`; ended when dropped.
+struct Running {
+    child: Child,
+    port: u16,
+    end: Option<Command>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(end) = &mut self.end {
+            let _ = end.output();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start(command: &mut Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+fn run_by_jettison(jettison: &Jettison, name: &str) -> Running {
+    let port = free_port();
+    let child = start(&mut jettison.command(&["run", "--rm", "-e", &format!("PORT={port}"), name]));
+    Running { child, port, end: None }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Asks until an answer comes, and compares it with the known text.
+fn serves(running: &mut Running, example: &Example) {
+    let end = Instant::now() + START;
+    let answer = loop {
+        if let Some(answer) = ask(running.port) {
+            break answer;
+        }
+        assert!(running.child.try_wait().unwrap().is_none(), "{} ended before it served", example.name);
+        assert!(Instant::now() < end, "{} does not serve", example.name);
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(answer, format!("hello from {}, uid {}\n", example.name, example.uid));
+}
+
+fn ask(port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.contains(" 200 ").then(|| body.to_owned())
+}
+
+/// An image's size in bytes: what a container of it would see, each file once.
+fn size(image: &Image) -> u64 {
+    let tree = image.tree();
+    let counted = tree.entries().filter(|(_, entry)| entry.kind == Kind::File);
+    counted.map(|(_, entry)| entry.content.len() as u64).sum()
+}
+
+#[test]
+fn sizes_stand_in_the_readme() {
+    const UPDATE: &str = "JETTISON_UPDATE_SIZES";
+    const MARKERS: (&str, &str) = ("<!-- sizes -->\n", "<!-- end of sizes -->");
+    let file = folder().join("README.md");
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once(MARKERS.0).unwrap();
+    let (table, after) = rest.split_once(MARKERS.1).unwrap();
+    if std::env::var_os(UPDATE).is_none() {
+        for name in NAMES {
+            assert!(
+                table.contains(&format!("| `{name}` |")),
+                "{name} is missing: run this test with {UPDATE}=1"
+            );
+        }
+        return;
+    }
+    let mut table =
+        "| example | its image | `Dockerfile.single` | smaller by |\n|---|---:|---:|---:|\n".to_owned();
+    for name in NAMES {
+        let (multi, single) = measure(name);
+        let saved = 100.0 * (1.0 - multi as f64 / single as f64);
+        table += &format!(
+            "| `{name}` | {:.1} MB | {:.1} MB | {saved:.1} % |\n",
+            multi as f64 / 1e6,
+            single as f64 / 1e6
+        );
+    }
+    fs::write(&file, format!("{before}{}{table}{}{after}", MARKERS.0, MARKERS.1)).unwrap();
+}
+
+/// Builds an example and its single stage, and returns both sizes.
+fn measure(name: &str) -> (u64, u64) {
+    let context = Context::copy_of(&folder().join(name));
+    let texts = ["Dockerfile", "Dockerfile.single"]
+        .map(|file| fs::read_to_string(context.path().join(file)).unwrap());
+    let registry = Registry::start();
+    let jettison = Jettison::new(env!("CARGO_BIN_EXE_jettison"));
+    jettison.mirror(&["docker.io", "gcr.io"], &registry.address());
+    let stages: Vec<&str> =
+        texts.iter().flat_map(|text| text.lines()).filter_map(|l| l.strip_prefix("FROM ")).collect();
+    for base in stages.iter().map(|line| line.split(' ').next().unwrap()) {
+        match base {
+            "scratch" | "base" | "dev" => {}
+            base if base.starts_with("gcr.io/") => push(&registry, &format!("{base}:latest")),
+            base => push(&registry, &format!("docker.io/library/{base}")),
+        }
+    }
+    let measured = ["Dockerfile", "Dockerfile.single"].map(|file| {
+        let path = context.path().join(file).display().to_string();
+        size(&jettison.image(&context, &["--network", "host", "-f", &path]))
+    });
+    (measured[0], measured[1])
+}

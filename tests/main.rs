@@ -1,0 +1,82 @@
+//! Black box: a Dockerfile, a context, and what must come out of the binary. One file a theme.
+#![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+
+mod add;
+mod cache;
+mod commands;
+mod config;
+mod copy;
+mod dependencies;
+mod errors;
+mod outputs;
+mod registry;
+mod sandbox;
+mod size;
+mod stages;
+
+use jettison_testkit::{Context, Image, Jettison, Layout, Output, Who, base};
+
+/// The binary under test, built by cargo before the tests run.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_jettison");
+
+/// A home for the binary, and the base images `busybox` and `alpine`, given as named contexts.
+pub struct Bench {
+    pub jettison: Jettison,
+    pub bases: Layout,
+}
+
+impl Bench {
+    pub fn new() -> Bench {
+        Bench::of(Who::Me)
+    }
+
+    pub fn of(who: Who) -> Bench {
+        Bench { jettison: Jettison::of(BINARY, who), bases: base::images() }
+    }
+
+    /// The flags that name the base images, and `more`.
+    pub fn flags(&self, more: &[&str]) -> Vec<String> {
+        let named = ["busybox", "alpine", "deep"].iter().flat_map(|name| {
+            ["--build-context".to_owned(), format!("{name}={}", self.bases.named_context(name))]
+        });
+        named.chain(more.iter().map(|flag| (*flag).to_owned())).collect()
+    }
+
+    /// Builds and expects success.
+    #[track_caller]
+    pub fn build(&self, context: &Context, flags: &[&str]) -> Output {
+        let flags = self.flags(flags);
+        self.jettison.build(context, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Builds and reads the image.
+    #[track_caller]
+    pub fn image(&self, context: &Context, flags: &[&str]) -> Image {
+        let flags = self.flags(flags);
+        self.jettison.image(context, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Builds and expects exit code 1.
+    #[track_caller]
+    pub fn fails(&self, context: &Context, flags: &[&str]) -> Output {
+        let flags = self.flags(flags);
+        self.jettison.build_fails(context, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+}
+
+/// Builds `dockerfile` on the base images in a context with `files`, and reads the image.
+#[track_caller]
+pub fn image_of(dockerfile: &str, files: &[(&str, &str)]) -> Image {
+    Bench::new().image(&context_of(dockerfile, files), &[])
+}
+
+/// Builds `dockerfile` in a context with `files`, and expects the build to fail.
+#[track_caller]
+pub fn failure_of(dockerfile: &str, files: &[(&str, &str)]) -> Output {
+    Bench::new().fails(&context_of(dockerfile, files), &[])
+}
+
+/// Makes a context with `dockerfile` and `files`.
+pub fn context_of(dockerfile: &str, files: &[(&str, &str)]) -> Context {
+    files.iter().fold(Context::of(dockerfile), |context, (path, content)| context.file(path, content))
+}

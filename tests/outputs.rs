@@ -1,0 +1,170 @@
+//! Images out: each form, judged by other people's programs.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
+
+use jettison_testkit::{Context, Docker, Image, Podman, tools};
+
+use crate::{Bench, context_of};
+
+fn sample() -> Context {
+    context_of(
+        "FROM busybox\nCOPY --chown=node f /f\nRUN echo run > /r && chmod 600 /r && ln -s r /l && rm /etc/group\nUSER node\nCMD [\"cat\", \"/f\"]\n",
+        &[("f", "text\n")],
+    )
+}
+
+/// Builds `sample` to a file of `kind` and returns its path.
+fn built(bench: &Bench, kind: &str) -> String {
+    let file = bench.jettison.path(&format!("work/{kind}.out")).display().to_string();
+    bench.build(&sample(), &["-t", "sample:1", "-o", &format!("type={kind},dest={file}")]);
+    file
+}
+
+#[test]
+fn skopeo_takes_the_oci_archive_and_turns_it_into_a_docker_archive() {
+    let bench = Bench::new();
+    let oci = built(&bench, "oci");
+    let folder = tempfile::tempdir().unwrap();
+    let docker = folder.path().join("docker.tar");
+    tools::run(
+        "skopeo",
+        [
+            "--insecure-policy",
+            "copy",
+            "--quiet",
+            &format!("oci-archive:{oci}"),
+            &format!("docker-archive:{}:x:1", docker.display()),
+        ],
+    );
+    let (one, two) = (Image::from_oci_archive(oci.as_ref()), Image::from_docker_archive(&docker));
+    assert_eq!(one.id, two.id);
+    assert_eq!(one.tree(), two.tree());
+}
+
+#[test]
+fn skopeo_takes_the_docker_archive() {
+    let bench = Bench::new();
+    let docker = built(&bench, "docker");
+    let image = Image::from_docker_archive(docker.as_ref());
+    assert_eq!(image.names, ["sample:1"]);
+    assert_eq!(image.id, Image::from_oci_archive(built(&bench, "oci").as_ref()).id);
+    let config = tools::run("skopeo", ["inspect", "--config", "--raw", &format!("docker-archive:{docker}")]);
+    assert!(config.contains("\"User\":\"node\""), "{config}");
+}
+
+#[test]
+fn umoci_unpacks_the_layout() {
+    let bench = Bench::new();
+    let folder = bench.jettison.path("work/layout");
+    bench.build(&sample(), &["-o", &format!("type=oci,tar=false,name=sample:1,dest={}", folder.display())]);
+    let bundle = tempfile::tempdir().unwrap();
+    let rootless: &[&str] = if tools::is_root() { &[] } else { &["--rootless"] };
+    let index: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap();
+    let name = index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let image = format!("{}:{name}", folder.display());
+    let target = bundle.path().join("b").display().to_string();
+    tools::run("umoci", [&["unpack"], rootless, &["--image", &image, &target]].concat());
+    let root = bundle.path().join("b/rootfs");
+    assert_eq!(fs::read_to_string(root.join("f")).unwrap(), "text\n");
+    assert_eq!(fs::metadata(root.join("r")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!root.join("etc/group").exists());
+    if tools::is_root() {
+        assert_eq!(fs::metadata(root.join("f")).unwrap().uid(), 1000);
+    }
+}
+
+#[test]
+fn podman_loads_and_runs_the_image() {
+    let bench = Bench::new();
+    let archive = built(&bench, "docker");
+    let podman = Podman::new();
+    assert!(tools::checked(&mut podman.command(&["load", "-q", "-i", &archive])).contains("sample:1"));
+    assert_eq!(tools::checked(&mut podman.run(&[], &["sample:1"])), "text\n");
+    assert_eq!(tools::checked(&mut podman.run(&[], &["sample:1", "id", "-u"])), "1000\n");
+}
+
+#[test]
+fn docker_loads_the_image_and_load_sends_it_there() {
+    let mut bench = Bench::new();
+    let docker = Docker::start();
+    let archive = built(&bench, "docker");
+    docker.run(&["load", "-q", "-i", &archive]);
+    let id = Image::from_docker_archive(archive.as_ref()).id.to_string();
+    assert_eq!(docker.run(&["image", "inspect", "-f", "{{.Id}}", "sample:1"]).trim(), id);
+    docker.run(&["rmi", "sample:1"]);
+    bench.jettison.set("DOCKER_HOST", &docker.host());
+    bench.build(&sample(), &["-t", "sent:1", "--load"]);
+    assert_eq!(docker.run(&["image", "inspect", "-f", "{{.Id}}", "sent:1"]).trim(), id);
+}
+
+#[test]
+fn load_without_a_socket_is_an_error() {
+    let mut bench = Bench::new();
+    bench.jettison.set("DOCKER_HOST", "unix:///no/such/docker.sock");
+    bench.fails(&sample(), &["--load"]).says("/no/such/docker.sock");
+}
+
+#[test]
+fn tar_and_local_are_the_files_of_the_image() {
+    let bench = Bench::new();
+    let tar = built(&bench, "tar");
+    let names = tools::checked(Command::new("tar").args(["-tf", &tar]));
+    assert!(names.lines().any(|name| name.trim_start_matches("./") == "f"), "{names}");
+    assert!(!names.contains(".wh."), "{names}");
+    let folder = bench.jettison.path("work/local");
+    bench.build(&sample(), &["-o", folder.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(folder.join("f")).unwrap(), "text\n");
+    assert_eq!(fs::read_link(folder.join("l")).unwrap().to_str(), Some("r"));
+    assert!(folder.join("bin/busybox").exists() && !folder.join("etc/group").exists());
+}
+
+#[test]
+fn a_dash_is_standard_output() {
+    let bench = Bench::new();
+    let output = bench.build(&context_of("FROM scratch\nCOPY f /f\n", &[("f", "text")]), &["-o", "-"]);
+    assert!(output.stdout.contains("ustar"));
+}
+
+#[test]
+fn each_form_has_the_same_image_each_time() {
+    let bench = Bench::new();
+    for kind in ["oci", "docker", "tar"] {
+        let one = fs::read(built(&bench, kind)).unwrap();
+        bench.jettison.ok(&["prune", "-a", "-f"]);
+        assert!(one == fs::read(built(&bench, kind)).unwrap(), "{kind}");
+    }
+}
+
+#[test]
+fn files_of_ids_and_metadata_name_the_image() {
+    let bench = Bench::new();
+    let (iid, metadata) = (bench.jettison.path("work/iid"), bench.jettison.path("work/metadata"));
+    let file = bench.jettison.path("work/x.tar");
+    let output = bench.build(
+        &sample(),
+        &[
+            "-t",
+            "sample:1",
+            "-q",
+            "--iidfile",
+            iid.to_str().unwrap(),
+            "--metadata-file",
+            metadata.to_str().unwrap(),
+            "-o",
+            &format!("type=oci,dest={}", file.display()),
+        ],
+    );
+    let image = Image::from_oci_archive(&file);
+    let metadata: serde_json::Value = serde_json::from_slice(&fs::read(metadata).unwrap()).unwrap();
+    assert_eq!(metadata["containerimage.config.digest"], image.id.to_string());
+    assert_eq!(metadata["containerimage.digest"], image.digest.to_string());
+    let id = fs::read_to_string(iid).unwrap();
+    assert!(id == image.id.to_string() || id == image.digest.to_string(), "{id}");
+    assert_eq!(output.stdout.trim(), id);
+}
