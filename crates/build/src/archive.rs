@@ -32,7 +32,8 @@ pub(crate) fn open(
     if !jettison_layer::is_archive(&file) {
         return Ok(None);
     }
-    let archive = jettison_layer::read_archive(file, tempfile::tempfile_in(scratch).map_err(failed)?)?;
+    let mut archive = jettison_layer::read_archive(file, tempfile::tempfile_in(scratch).map_err(failed)?)?;
+    jettison_layer::fill_digests(&mut archive.index.entries, &archive.content, 1)?;
     Ok(Some((Arc::new(Tree::new([Arc::new(archive.index)])), Arc::new(archive.content))))
 }
 

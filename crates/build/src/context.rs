@@ -60,6 +60,12 @@ impl ContextFiles {
         self.content.clone()
     }
 
+    /// Returns the names in a directory of the context, whether or not an instruction asked for them.
+    pub(crate) fn names(&self, directory: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.path.join(directory)) else { return Vec::new() };
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+    }
+
     /// Tells whether `.dockerignore` hides a path that is there.
     pub(crate) fn hides(&self, path: &str) -> bool {
         let there = std::fs::symlink_metadata(self.path.join(path)).is_ok();

@@ -10,7 +10,7 @@ use jettison_dockerfile::Span;
 use jettison_dockerfile::ignore::Patterns;
 use jettison_fs::Dir;
 use jettison_image::{Digest, Digester, HashingWriter};
-use jettison_layer::{Content, Entry as LayerEntry, Fingerprint, Index, Kind, Tree, file_name};
+use jettison_layer::{Content, Entry as LayerEntry, Fingerprint, Index, Kind, Tree};
 use jettison_plan::{Copy, Origin, Workdir};
 use jettison_store::{LayerFacts, LayerId};
 
@@ -396,21 +396,16 @@ fn select_error(span: Span, source: &Source, pattern: &str, error: &SelectError)
         SelectError::NotFound(path) if source.hides(path) => {
             Some(format!("\"{path}\" is there, but .dockerignore leaves it out of the build context"))
         }
-        SelectError::NotFound(_) => {
-            nearest(&source.tree, pattern).map(|near| format!("did you mean \"{near}\"?"))
-        }
+        SelectError::NotFound(_) => nearest(source, pattern).map(|near| format!("did you mean \"{near}\"?")),
         SelectError::Pattern(_) | SelectError::Links(_) => None,
     };
     Error::Instruction { span, message: error.to_string(), help }
 }
 
 /// Returns the path in the same directory whose name is nearest to the one that is missing.
-fn nearest(tree: &Tree, path: &str) -> Option<String> {
+fn nearest(source: &Source, path: &str) -> Option<String> {
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let names: Vec<String> = tree
-        .children(directory.as_bytes())
-        .filter_map(|node| String::from_utf8(file_name(&node.entry.path).to_vec()).ok())
-        .collect();
+    let names = source.names(directory);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let near = jettison_dockerfile::suggest::nearest(name, &names)?;
     Some(if directory.is_empty() { near.to_owned() } else { format!("{directory}/{near}") })

@@ -36,6 +36,8 @@ pub struct Environment<'a> {
     pub client: &'a Client,
     /// As whom this process works.
     pub identity: &'a Identity,
+    /// Why no command can be run, where that is so.
+    pub no_sandbox: Option<&'a str>,
     /// Ends the build from outside.
     pub cancel: &'a Cancel,
     /// Told what happens.
@@ -54,6 +56,7 @@ pub(crate) struct Engine<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) store: &'a Store,
     pub(crate) identity: &'a Identity,
+    pub(crate) no_sandbox: Option<&'a str>,
     pub(crate) layers: &'a Layers<'a>,
     pub(crate) sources: &'a Sources<'a>,
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
@@ -95,6 +98,7 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Built, 
         graph: &graph,
         store: environment.store,
         identity: environment.identity,
+        no_sandbox: environment.no_sandbox,
         layers: &layers,
         sources: &sources,
         events: environment.events,

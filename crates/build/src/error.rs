@@ -66,6 +66,14 @@ pub enum Error {
         /// What went wrong.
         source: jettison_sandbox::Error,
     },
+    /// This machine allows no commands at all.
+    #[error("RUN is not possible here, for want of a user namespace: {why}")]
+    NoSandbox {
+        /// The RUN.
+        span: Span,
+        /// What is missing.
+        why: String,
+    },
     /// A base image could not be had.
     #[error("{0}")]
     Registry(#[from] jettison_registry::Error),
@@ -115,6 +123,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns what to do about the error, where that is known.
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            Error::Instruction { help, .. } => help.as_deref(),
+            Error::Refused { remedy, .. } => Some(remedy),
+            Error::Plan(jettison_plan::Error::Invalid(diagnostic)) => diagnostic.help.as_deref(),
+            Error::Plan(jettison_plan::Error::Base { help, .. }) => help.as_deref(),
+            Error::NoSandbox { .. } => Some("`jettison doctor` tells what is missing and how to allow it"),
+            _ => None,
+        }
+    }
+
     /// Returns the place in the Dockerfile that the error is about.
     pub fn span(&self) -> Option<Span> {
         match self {
@@ -123,6 +143,7 @@ impl Error {
             | Error::Run { span, .. }
             | Error::Refused { span, .. }
             | Error::User { span, .. }
+            | Error::NoSandbox { span, .. }
             | Error::Sandbox { span, .. } => Some(*span),
             _ => None,
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use jettison_image::{Config, Digest, HashingWriter, rfc3339};
+use jettison_image::{Config, Digest, HashingWriter, Reference, rfc3339};
 use jettison_store::{ImageLayer, ImageRecord, LayerId};
 
 use crate::Error;
@@ -16,6 +16,8 @@ pub struct Built {
     pub image: ImageRecord,
     /// Its config.
     pub config: Config,
+    /// Where each layer came from, lowest first; `None` for one that was made here.
+    pub origins: Vec<Option<Reference>>,
     /// The trees of the stages that were built, in the order of the Dockerfile.
     pub stages: Vec<BuiltStage>,
     /// The number of the image's own stage in `stages`.
@@ -62,7 +64,9 @@ pub(crate) fn finish(engine: &Engine<'_>, snapshots: &[Snapshot]) -> Result<Buil
     engine.store.put_image(&image)?;
     let stages =
         engine.graph.stages.iter().map(|stage| built_stage(&stage.name, &snapshots[stage.node])).collect();
-    Ok(Built { image, config, stages, target: engine.graph.target })
+    let from = |cell: &Arc<Cell>| cell.base.as_ref().and_then(|base| base.from.clone());
+    let origins = snapshot.layers().iter().map(from).collect();
+    Ok(Built { image, config, origins, stages, target: engine.graph.target })
 }
 
 /// Fills in what was not known when the build was planned.

@@ -44,6 +44,15 @@ impl Engine<'_> {
             return Ok((layer, true));
         }
         self.check_canceled()?;
+        if let Some(why) = self.no_sandbox {
+            return Err(Error::NoSandbox { span, why: why.to_owned() });
+        }
+        if !self.identity.mode.overlay() {
+            self.note(
+                id,
+                "RUN works in a chroot here, which confines commands less than a container".to_owned(),
+            );
+        }
         let user = self.user(&run.user, parent, span)?;
         let started = std::time::Instant::now();
         let tree = self.layers.tree(parent)?;

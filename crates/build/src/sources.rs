@@ -8,7 +8,7 @@ use std::thread;
 
 use jettison_dockerfile::ignore::Patterns;
 use jettison_image::{Digest, Digester};
-use jettison_layer::{Content, Entry, Kind, Tree, TreeContent};
+use jettison_layer::{Content, Entry, Kind, Tree, TreeContent, file_name};
 use jettison_plan::{Copy, Graph, MountKind, Operation, Origin};
 
 use crate::context::ContextFiles;
@@ -181,6 +181,20 @@ impl<'a> Sources<'a> {
 }
 
 impl Source {
+    /// Returns the names in a directory.
+    pub(crate) fn names(&self, directory: &str) -> Vec<String> {
+        match &self.place {
+            Place::Context(files) => files.names(directory),
+            Place::Snapshot(_) => {
+                let name = |node: jettison_layer::Node<'_>| file_name(&node.entry.path).to_vec();
+                self.tree
+                    .children(directory.as_bytes())
+                    .filter_map(|node| String::from_utf8(name(node)).ok())
+                    .collect()
+            }
+        }
+    }
+
     /// Tells whether `.dockerignore` hides a path.
     pub(crate) fn hides(&self, path: &str) -> bool {
         matches!(&self.place, Place::Context(files) if files.hides(path))

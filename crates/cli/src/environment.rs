@@ -40,13 +40,13 @@ impl Environment {
 }
 
 /// What the environment says of registries: credentials, mirrors, proxies, certificates.
-pub fn registry_settings() -> jettison_registry::Settings {
-    jettison_registry::Settings::from_env(|name| env::var_os(name))
+pub fn registry_settings() -> jettison_ops::RegistrySettings {
+    jettison_ops::RegistrySettings::from_env(|name| env::var_os(name))
 }
 
 /// The way to registries.
-pub fn registry_client() -> jettison_registry::Client {
-    jettison_registry::Client::new(registry_settings())
+pub fn registry_client() -> jettison_ops::Client {
+    jettison_ops::Client::new(registry_settings())
 }
 
 /// Returns a variable of the user's, for `--build-arg NAME` and `run -e NAME`.

@@ -11,12 +11,22 @@ pub fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
         if word == *name {
             return None;
         }
-        let distance = distance(word, name, limit);
-        if distance < limit {
+        let distance = distance(word, name, MAX_DISTANCE);
+        // Of names at one distance, one with the same letters was meant: letters are swapped more often than replaced.
+        if distance < limit || distance == limit && limit < MAX_DISTANCE && is_anagram(word, name) {
             (best, limit) = (Some(*name), distance);
         }
     }
     best
+}
+
+fn is_anagram(a: &str, b: &str) -> bool {
+    let letters = |text: &str| {
+        let mut letters: Vec<char> = text.to_lowercase().chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    letters(a) == letters(b)
 }
 
 /// Counts the insertions, deletions and substitutions between two words. Words whose lengths differ by `limit` or more

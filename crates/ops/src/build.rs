@@ -41,6 +41,8 @@ pub struct Workplace<'a> {
     pub identity: &'a Identity,
     /// Ends the build from outside.
     pub cancel: &'a Cancel,
+    /// Why no command can be run, where that is so.
+    pub no_sandbox: Option<&'a str>,
     /// Told what happens.
     pub events: &'a (dyn Fn(Event) + Sync),
     /// When the build started, since 1970.
@@ -54,6 +56,8 @@ pub struct BuildReport {
     pub image: Digest,
     /// Its names.
     pub tags: Vec<Reference>,
+    /// The digest of its manifest, if an output had to make one.
+    pub manifest: Option<Digest>,
     /// Names under which it was pushed, with the digests of their manifests.
     pub pushed: Vec<(Reference, Digest)>,
     /// The line that says how large it is and what was left behind.
@@ -119,6 +123,7 @@ pub fn build(
         store: workplace.store,
         client: workplace.client,
         identity: workplace.identity,
+        no_sandbox: workplace.no_sandbox,
         cancel: workplace.cancel,
         events: workplace.events,
     };
@@ -137,10 +142,11 @@ fn deliver(
     let stored = Stored::open(workplace.store, built.image.clone())?;
     let problems = problems(&stored)?;
     let names = names(settings)?;
-    let mut pushed = Vec::new();
+    let mut exported = Exported::default();
     for output in &settings.outputs {
-        pushed.extend(export_to(output, settings, &stored, &names, workplace)?);
+        export_to(output, settings, built, &stored, &names, workplace, &mut exported)?;
     }
+    let Exported { manifest, pushed } = exported;
     for name in &names {
         let repo_digest = pushed.iter().find(|(reference, _)| reference == name).map(|(_, digest)| *digest);
         let entry = TagEntry {
@@ -157,6 +163,7 @@ fn deliver(
         size: size_line(workplace.store, built, &names)?,
         layers: layers(&stored)?,
         tags: names,
+        manifest,
         pushed,
         problems,
         warnings,
@@ -174,7 +181,7 @@ fn deliver(
 /// What buildx writes with `--metadata-file`.
 fn metadata(report: &BuildReport) -> serde_json::Value {
     let mut metadata = serde_json::json!({ "containerimage.config.digest": report.image.to_string() });
-    if let Some((_, digest)) = report.pushed.first() {
+    if let Some(digest) = report.manifest {
         metadata["containerimage.digest"] = digest.to_string().into();
     }
     if !report.tags.is_empty() {
@@ -330,10 +337,7 @@ fn named_contexts(settings: &BuildSettings) -> Result<Contexts, Error> {
     for (name, source) in &settings.named_contexts {
         let (kind, context) = match source {
             NamedContext::Directory(path) => {
-                if !path.is_dir() {
-                    let message = format!("build context \"{name}\": {} is not a directory", path.display());
-                    return Err(Error::request(message));
-                }
+                // One that nobody uses is not looked at: whether it is there shows when it is read.
                 let ignore = ignore_file(path, &path.join("Dockerfile"))?;
                 (
                     ContextKind::Directory,
@@ -353,14 +357,23 @@ fn named_contexts(settings: &BuildSettings) -> Result<Contexts, Error> {
     Ok((kinds, contexts))
 }
 
-/// Sends the image to one place; returns what was pushed.
+/// What outputs made known.
+#[derive(Default)]
+struct Exported {
+    manifest: Option<Digest>,
+    pushed: Vec<(Reference, Digest)>,
+}
+
+/// Sends the image to one place.
 fn export_to(
     output: &Output,
     settings: &BuildSettings,
+    built: &Built,
     stored: &Stored<'_>,
     names: &[Reference],
     workplace: &Workplace<'_>,
-) -> Result<Vec<(Reference, Digest)>, Error> {
+    exported: &mut Exported,
+) -> Result<(), Error> {
     let progress = |_: &str, _: u64, _: Option<u64>| ();
     let now = i64::try_from(workplace.now.as_secs()).unwrap_or(i64::MAX);
     let transfer = Transfer { client: workplace.client, cancel: workplace.cancel, progress: &progress, now };
@@ -369,7 +382,17 @@ fn export_to(
     let options = CompressionOptions::default()
         .with(attribute("compression"), attribute("compression-level"), attribute("force-compression"))
         .map_err(|error| Error::request(format!("--output: {error}")))?;
-    let prepare = || export::prepare(stored.source(names.to_vec())?, &options, context).map_err(Error::from);
+    let mut prepare = || -> Result<_, Error> {
+        let mut source = stored.source(names.to_vec())?;
+        for (layer, origin) in source.layers.iter_mut().zip(&built.origins) {
+            if layer.origin.is_none() {
+                layer.origin.clone_from(origin);
+            }
+        }
+        let prepared = export::prepare(source, &options, context)?;
+        exported.manifest = Some(prepared.manifest.digest());
+        Ok(prepared)
+    };
     let mut stdout = io::stdout();
     let place = || -> Result<Option<&Path>, Error> {
         match &output.destination {
@@ -383,7 +406,7 @@ fn export_to(
         OutputKind::Image if attribute("push") != Some("true") => {}
         OutputKind::Image | OutputKind::Registry => {
             let pushed = export::push(workplace.client, &prepare()?, context)?;
-            return Ok(pushed.into_iter().map(|pushed| (pushed.reference, pushed.digest)).collect());
+            exported.pushed.extend(pushed.into_iter().map(|pushed| (pushed.reference, pushed.digest)));
         }
         OutputKind::Oci => match (place()?, attribute("tar")) {
             (Some(path), Some("false")) => export::write_oci_layout(&[prepare()?], path, context)?,
@@ -411,7 +434,7 @@ fn export_to(
             }
         }
     }
-    Ok(Vec::new())
+    Ok(())
 }
 
 /// Why a container of the image would not start. What was never unpacked cannot be looked into.

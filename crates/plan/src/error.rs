@@ -15,6 +15,8 @@ pub enum Error {
         image: String,
         /// Where it is asked for.
         span: Span,
+        /// The stage whose name is near, if one is.
+        help: Option<String>,
         /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -406,10 +406,19 @@ impl<'a> Planner<'a, '_> {
         let base = (self.resolver)(source, platform).map_err(|error| Error::Base {
             image: source.to_string(),
             span,
+            help: self.near_stage(source),
             source: error,
         })?;
         self.bases.insert(key, base.clone());
         Ok(base)
+    }
+
+    /// Says which stage may have been meant by what is taken for an image.
+    fn near_stage(&self, source: &ImageSource) -> Option<String> {
+        let ImageSource::Reference(reference) = source else { return None };
+        let names: Vec<String> =
+            self.stages.iter().filter_map(|stage| stage.name).map(|name| name.text.to_lowercase()).collect();
+        near(&reference.familiar_name(), &names).map(|near| format!("did you mean stage \"{near}\"?"))
     }
 
     fn platform_of(&self, stage: Stage<'a>) -> Result<Platform, Error> {

@@ -32,6 +32,7 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure>
             store: &place.store,
             client: &client,
             identity: &place.identity,
+            no_sandbox: place.no_sandbox.as_deref(),
             cancel: &cancel,
             events: &sink,
             now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO),
@@ -94,7 +95,7 @@ fn explain(error: Error, color: bool) -> Failure {
 
 fn explain_build(file: &SourceFile, error: &jettison_build::Error, color: bool) -> Failure {
     use jettison_build::Error;
-    let mut help = None;
+    use jettison_sandbox::Error::{UnmappedGroup, UnmappedUser};
     let mut before = String::new();
     let mut exit = code::FAILED;
     match error {
@@ -105,17 +106,15 @@ fn explain_build(file: &SourceFile, error: &jettison_build::Error, color: bool) 
             }
             before += "------\n";
         }
-        Error::Refused { remedy, .. } => help = Some(remedy.clone()),
-        Error::Instruction { help: hint, .. } => help = hint.clone(),
-        Error::Plan(jettison_plan::Error::Invalid(diagnostic)) => help = diagnostic.help.clone(),
         Error::Store(store) if store.is_no_space() => exit = code::ENVIRONMENT,
-        Error::Sandbox { .. } => exit = code::ENVIRONMENT,
+        Error::Sandbox { source: UnmappedUser { .. } | UnmappedGroup { .. }, .. } => {}
+        Error::Sandbox { .. } | Error::NoSandbox { .. } => exit = code::ENVIRONMENT,
         _ => {}
     }
     let failure = Failure::from_error(error);
     // A place of no length is in no file: the error is about the command line.
     let span = error.span().filter(|span| span.end > span.start);
-    let text = before + &diagnostic::render_error(file, &failure.message, span, help.as_deref(), color);
+    let text = before + &diagnostic::render_error(file, &failure.message, span, error.help(), color);
     Failure { code: exit.max(failure.code), ..rendered(text) }
 }
 

@@ -1,6 +1,6 @@
 //! `doctor`: what this machine allows.
 
-use jettison_sandbox::Status;
+use jettison_sandbox::{Mode, Status};
 
 use crate::environment::Environment;
 use crate::failure::{Failure, code};
@@ -23,12 +23,23 @@ pub fn doctor(environment: &Environment) -> Result<u8, Failure> {
     print_line(&format!("      store: {}", environment.root.display()))?;
     match report.mode {
         Some(mode) => {
-            print_line(&format!("\nBuilds work here in {mode} mode."))?;
+            print_line(&format!("\nBuilds work here in {mode} mode: {}.", meaning(mode)))?;
             Ok(code::OK)
         }
         None => {
             print_line("\nRUN steps are not possible here: see FAIL above.")?;
             Ok(code::ENVIRONMENT)
         }
+    }
+}
+
+fn meaning(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Root => "RUN steps run in a user namespace with all ids",
+        Mode::Subordinate => "RUN steps run in a user namespace with your subordinate ids",
+        Mode::Single => {
+            "RUN steps run in a user namespace with one id only, so that some chown and setuid calls fail"
+        }
+        Mode::Chroot => "RUN steps run in a chroot, which confines them less than a user namespace would",
     }
 }

@@ -12,6 +12,10 @@ use crate::settings;
 pub fn run(args: &RunArgs, environment: &Environment) -> Result<u8, Failure> {
     let (settings, _) = settings::run(args, &user_variable)?;
     let place = workplace::open(environment)?;
+    if let Some(why) = place.no_sandbox {
+        return Err(Failure::environment(format!("commands cannot be run here: {why}"))
+            .help("`jettison doctor` tells what to do about each"));
+    }
     let (client, cancel) = (registry_client(), jettison_ops::Cancel::new());
     let now = workplace::now();
     let launched = jettison_ops::launch(&place.store, &place.identity, &client, &cancel, &settings, now)

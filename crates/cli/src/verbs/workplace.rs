@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use jettison_ops::Store;
-use jettison_sandbox::{EnterError, Identity};
+use jettison_sandbox::{EnterError, Extent, Identity, Mode, Reason};
 
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -14,22 +14,37 @@ pub struct Workplace {
     pub store: Store,
     /// As whom commands can be run.
     pub identity: Identity,
+    /// Why no command can be run, where that is so: files are written all the same, as whoever we are.
+    pub no_sandbox: Option<String>,
 }
 
 /// Enters the sandbox's user namespace and opens the store. No thread may exist yet.
 pub fn open(environment: &Environment) -> Result<Workplace, Failure> {
-    let identity = jettison_sandbox::enter(None).map_err(|error| no_place(&error))?;
+    let (identity, no_sandbox) = match jettison_sandbox::enter(None) {
+        Ok(identity) => (identity, None),
+        Err(EnterError::NoMode { reasons }) => {
+            let why: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            (alone(reasons), Some(why.join("; ")))
+        }
+        Err(error) => return Err(Failure::environment(error.to_string())),
+    };
     let store = Store::open(&environment.root, &identity.fingerprint(), SystemTime::now())
         .map_err(|error| Failure::from(jettison_ops::Error::from(error)))
         .map_err(|failure| failure.with_code(crate::failure::code::ENVIRONMENT))?;
-    Ok(Workplace { store, identity })
+    Ok(Workplace { store, identity, no_sandbox })
 }
 
-fn no_place(error: &EnterError) -> Failure {
-    let EnterError::NoMode { reasons } = error else { return Failure::environment(error.to_string()) };
-    let list: String = reasons.iter().map(|reason| format!("\n  {reason}")).collect();
-    Failure::environment(format!("this machine allows no place to build in:{list}"))
-        .help("`jettison doctor` tells what to do about each")
+/// The identity of a process that has nothing but itself: owners live in the indexes alone.
+fn alone(passed_over: Vec<Reason>) -> Identity {
+    let one = vec![Extent { inside: 0, outside: 0, count: 1 }];
+    Identity {
+        mode: Mode::Chroot,
+        uid_map: one.clone(),
+        gid_map: one,
+        setgroups: false,
+        user_namespace: false,
+        passed_over,
+    }
 }
 
 /// Returns the time in seconds since 1970.
