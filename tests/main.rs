@@ -1,5 +1,10 @@
 //! Black box: a Dockerfile, a context, and what must come out of the binary. One file a theme.
-#![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::new_without_default,
+    missing_docs,
+    reason = "a test helper fails by panicking, and is nobody's API"
+)]
 
 mod add;
 mod cache;

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use jettison_testkit::Context;
 
-use crate::{Bench, context_of, failure_of, image_of};
+use crate::{Bench, failure_of, image_of};
 
 const TARGETS: &str = "\
 FROM busybox AS base
@@ -41,12 +41,6 @@ fn a_stage_nobody_needs_is_neither_pulled_nor_built() {
     let dockerfile =
         "FROM 127.0.0.1:1/no/such:image AS unused\nRUN false\nCOPY missing /\nFROM scratch\nCOPY a /a\n";
     assert_eq!(image_of(dockerfile, &[("a", "text")]).tree().text("/a"), "text");
-}
-
-#[test]
-fn a_named_context_that_nobody_uses_is_not_opened() {
-    let context = context_of("FROM scratch\nCOPY a /a\n", &[("a", "")]);
-    Bench::new().build(&context, &["--build-context", "other=/no/such/folder"]);
 }
 
 #[test]

@@ -9,14 +9,13 @@ use jettison_layer::{Content, Entry, Tree};
 
 use crate::Error;
 
+/// An archive's entries, and their files.
+pub(crate) type Opened = (Arc<Tree>, Arc<dyn Content>);
+
 /// Opens a file as an archive; `None` where it is none, and is copied like any file.
 ///
 /// What has to be decompressed goes to a file without a name in `scratch`.
-pub(crate) fn open(
-    content: &dyn Content,
-    entry: &Entry,
-    scratch: &Path,
-) -> Result<Option<(Arc<Tree>, Arc<dyn Content>)>, Error> {
+pub(crate) fn open(content: &dyn Content, entry: &Entry, scratch: &Path) -> Result<Option<Opened>, Error> {
     if entry.size() == 0 {
         return Ok(None);
     }

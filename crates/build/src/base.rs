@@ -43,6 +43,7 @@ pub(crate) struct BaseLayer {
 
 /// Where a layer of a base image is.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "an image has few layers")]
 pub(crate) enum BaseContent {
     /// In the store, made here.
     Made(LayerId),

@@ -14,6 +14,9 @@ use crate::Error;
 /// The mode of symbolic links, which have none of their own.
 const LINK_MODE: u32 = 0o777;
 
+/// Extended attributes by name.
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A directory of files that COPY and ADD may read.
 #[derive(Debug, Clone)]
 pub struct ContextSource {
@@ -140,7 +143,7 @@ impl Lister<'_> {
 }
 
 /// Returns the extended attributes that mean the same in an image; labels and lists of this machine's do not.
-fn portable_xattrs(visited: &Visited<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+fn portable_xattrs(visited: &Visited<'_>) -> Result<Xattrs, Error> {
     let mut xattrs = visited.dir.xattrs(visited.name)?;
     xattrs.retain(|(name, _)| {
         name == b"security.capability" || name.starts_with(b"user.") && !name.starts_with(b"user.overlay.")

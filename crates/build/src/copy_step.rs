@@ -136,7 +136,7 @@ impl Engine<'_> {
     }
 
     /// Reads an item as an archive, if it is one.
-    fn archive(&self, source: &Source, item: &Item) -> Result<Option<(Arc<Tree>, Arc<dyn Content>)>, Error> {
+    fn archive(&self, source: &Source, item: &Item) -> Result<Option<archive::Opened>, Error> {
         let Some(node) = source.tree.get(&item.path) else { return Ok(None) };
         let (layer, entry) = node.content();
         if !matches!(entry.kind, Kind::File { .. }) {

@@ -13,6 +13,9 @@ impl<T> Results<T> {
     }
 }
 
+/// Makes what a node makes, from what its inputs have made.
+pub(crate) type Work<'a, T, E> = dyn Fn(usize, &Results<T>) -> Result<T, E> + Sync + 'a;
+
 struct State<E> {
     /// How many inputs each node still waits for.
     waiting: Vec<usize>,
@@ -29,7 +32,7 @@ struct State<E> {
 pub(crate) fn run<T: Send + Sync, E: Send>(
     inputs: &[Vec<usize>],
     jobs: usize,
-    work: &(dyn Fn(usize, &Results<T>) -> Result<T, E> + Sync),
+    work: &Work<'_, T, E>,
     on_failure: &(dyn Fn() + Sync),
 ) -> Result<Vec<T>, E> {
     let results = Results(inputs.iter().map(|_| OnceLock::new()).collect());

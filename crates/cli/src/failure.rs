@@ -27,12 +27,8 @@ pub mod code {
     pub const USAGE: u8 = 2;
     /// The machine lacks something: user namespaces, disk space, a readable store.
     pub const ENVIRONMENT: u8 = 3;
-    /// `run`: the container could not be made. The three codes of `run` are docker's.
+    /// `run`: the container could not be made. The sandbox gives docker's 126 and 127.
     pub const RUN_FAILED: u8 = 125;
-    /// `run`: the command cannot be executed.
-    pub const RUN_NOT_EXECUTABLE: u8 = 126;
-    /// `run`: the command was not found.
-    pub const RUN_NOT_FOUND: u8 = 127;
     /// Ctrl-C.
     pub const INTERRUPTED: u8 = 130;
 }

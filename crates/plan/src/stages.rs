@@ -355,7 +355,7 @@ impl<'a> Planner<'a, '_> {
             }
             Named::Scratch => State::new(None, Config::scratch(&platform), platform),
             Named::Directory(context) => {
-                let label = self.from_label(stage, &context);
+                let label = self.label_of_from(stage, &context);
                 let node = self.push(Node { operation: whole_context(context), parent: None, label });
                 State::new(Some(node), Config::scratch(&platform), platform)
             }
@@ -393,7 +393,7 @@ impl<'a> Planner<'a, '_> {
         if config.rootfs.diff_ids.is_empty() {
             return Ok(State::new(None, config, platform));
         }
-        let label = self.from_label(stage, &source.to_string());
+        let label = self.label_of_from(stage, &source.to_string());
         let node = self.image_node(source, platform.clone(), Some(base.id), label);
         Ok(State::new(Some(node), config, platform))
     }
@@ -527,7 +527,7 @@ impl<'a> Planner<'a, '_> {
         self.nodes.len() - 1
     }
 
-    fn from_label(&self, stage: Stage<'a>, base: &str) -> Label {
+    fn label_of_from(&self, stage: Stage<'a>, base: &str) -> Label {
         let total = 1 + stage.instructions.iter().filter(|i| instructions::makes_layer(i)).count();
         let name = self.step_name(stage, 1, total, &format!("FROM {base}"));
         Label { name, stage: stage.index, span: stage.from.span }

@@ -98,7 +98,7 @@ impl Loader {
             let rest = name.strip_prefix(b"lib").and_then(|rest| rest.strip_prefix(own.as_bytes()));
             rest.is_some_and(|rest| rest.starts_with(b"."))
         };
-        name == self.own_name || self.musl && MUSL_OWN.iter().any(|own| reserved(own))
+        name == self.own_name || self.musl && MUSL_OWN.iter().any(reserved)
     }
 
     fn find(

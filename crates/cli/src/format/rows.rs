@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn formats_are_dockers() {
         for (format, text) in [
-            (None, "TAG       IMAGE ID\none       ab\nt\\u{1b}o   cd\n"),
-            (Some("table"), "TAG       IMAGE ID\none       ab\nt\\u{1b}o   cd\n"),
+            (None, "TAG        IMAGE ID\none        ab\nt\\u{1b}o   cd\n"),
+            (Some("table"), "TAG        IMAGE ID\none        ab\nt\\u{1b}o   cd\n"),
             (Some("{{.ID}}"), "ab\ncd\n"),
             (Some("{{.ID}}\\t{{.Tag}}"), "ab\tone\ncd\tt\x1bo\n"),
             (Some("table {{.ID}}\\t{{.Tag}}"), "IMAGE ID   TAG\nab         one\ncd         t\\u{1b}o\n"),

@@ -3,7 +3,6 @@
 mod lines;
 mod plain;
 mod rawjson;
-mod tail;
 mod tty;
 
 use std::io::{self, IsTerminal, Write};
@@ -11,11 +10,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use jettison_build::{Event, StepId};
+use jettison_build::Event;
 
 pub use plain::Plain;
 pub use rawjson::RawJson;
-pub use tail::Tails;
 pub use tty::Tty;
 
 use crate::args::ProgressMode;
@@ -71,7 +69,7 @@ pub fn renderer(mode: ProgressMode, no_color: bool) -> Box<dyn Renderer> {
 /// A renderer in a thread of its own, so that the build never waits for a terminal.
 pub struct Screen {
     sender: mpsc::Sender<(SystemTime, Event)>,
-    thread: JoinHandle<(Tails, Option<StepId>)>,
+    thread: JoinHandle<()>,
 }
 
 impl Screen {
@@ -90,31 +88,27 @@ impl Screen {
         }
     }
 
-    /// Waits until all is shown. Returns the last lines of output of each step, and the first step that failed.
+    /// Waits until all is shown.
     ///
     /// All sinks must be gone, or this waits for ever.
-    pub fn finish(self) -> (Tails, Option<StepId>) {
+    pub fn finish(self) {
         drop(self.sender);
-        self.thread.join().unwrap_or_default()
+        // A renderer that panicked has said so itself.
+        let _ = self.thread.join();
     }
 }
 
-fn show(
-    mut renderer: Box<dyn Renderer>,
-    events: &mpsc::Receiver<(SystemTime, Event)>,
-) -> (Tails, Option<StepId>) {
-    let mut tails = Tails::default();
-    let mut failed = None;
-    // A closed standard error must not stop the build: from the first error on, events are only collected.
+fn show(mut renderer: Box<dyn Renderer>, events: &mpsc::Receiver<(SystemTime, Event)>) {
+    // A closed standard error must not stop the build: from the first error on, events are only taken.
     let mut broken = false;
     loop {
         let result = match events.recv_timeout(TICK) {
             Ok((now, event)) => {
-                tails.event(&event);
-                if let Event::Finished { step, outcome: jettison_build::Outcome::Failed(_), .. } = &event {
-                    failed = failed.or(Some(*step));
+                if broken {
+                    Ok(())
+                } else {
+                    renderer.event(now, &event).and_then(|()| renderer.tick(now))
                 }
-                if broken { Ok(()) } else { renderer.event(now, &event).and_then(|()| renderer.tick(now)) }
             }
             Err(RecvTimeoutError::Timeout) if broken => Ok(()),
             Err(RecvTimeoutError::Timeout) => renderer.tick(SystemTime::now()),
@@ -126,7 +120,6 @@ fn show(
         let _ = renderer.finish(SystemTime::now());
         let _ = io::stderr().flush();
     }
-    (tails, failed)
 }
 
 #[cfg(test)]

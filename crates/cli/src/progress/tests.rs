@@ -171,17 +171,3 @@ fn the_live_view_never_exceeds_the_terminal() {
     }
     assert!(deepest > 1 && deepest <= 4, "{deepest}");
 }
-
-#[test]
-fn the_screen_keeps_the_end_of_a_failed_steps_output() {
-    let screen = Screen::start(Box::new(Quiet));
-    let sink = screen.sink();
-    for (_, event) in build() {
-        sink(event);
-    }
-    drop(sink);
-    let (tails, failed) = screen.finish();
-    assert_eq!(failed, Some(2));
-    assert_eq!(tails.name(2), Some("[3/3] RUN b"));
-    assert_eq!(tails.lines(2).collect::<Vec<_>>(), [b"other"]);
-}

@@ -9,7 +9,7 @@ mod run;
 
 pub use build::build;
 pub use prune::prune;
-pub use run::{RunView, run};
+pub use run::run;
 
 use jettison_image::{Platform, Reference};
 use jettison_ops::Network;

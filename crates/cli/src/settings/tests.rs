@@ -187,7 +187,7 @@ fn prune_counts_back_from_now() {
             images: false,
             cache: true,
             all: false,
-            until: Some(13_600),
+            until: Some(std::time::Duration::from_secs(86_400)),
             keep_storage: Some(1_000_000_000)
         }
     );
