@@ -15,14 +15,15 @@ pub(super) fn copy(scope: &Scope<'_>, state: &mut State, copy: &CopySyntax) -> R
         let message = "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround";
         return Err(invalid("from", from.span, message));
     }
+    if copy.parents {
+        return Err(unsupported(copy.transfer.destination.span, "COPY --parents"));
+    }
     let mut step = transfer(scope, state, &copy.transfer)?;
-    step.parents = copy.parents;
     if let Some(url) = step.sources.iter().find(|source| is_url(source) || is_git(source)) {
         let span = copy.transfer.destination.span;
         return Err(invalid("copy-url", span, format!("source can't be a URL for COPY: {url}")));
     }
-    let flags = if copy.parents { " --parents" } else { "" };
-    history::layer(&mut state.config, history_text("COPY", flags, &step));
+    history::layer(&mut state.config, history_text("COPY", &step));
     root_sources(&mut step);
     Ok(Step::Copy(step, copy.from.clone()))
 }
@@ -36,7 +37,7 @@ pub(super) fn add(scope: &Scope<'_>, state: &mut State, add: &Add) -> Result<Ste
     if let Some(checksum) = &add.checksum {
         return Err(invalid("checksum", checksum.span, "checksum requires a single HTTP or Git source"));
     }
-    history::layer(&mut state.config, history_text("ADD", "", &step));
+    history::layer(&mut state.config, history_text("ADD", &step));
     root_sources(&mut step);
     Ok(Step::Copy(step, None))
 }
@@ -110,8 +111,8 @@ fn is_symbolic(text: &str) -> bool {
 }
 
 /// `COPY --chown=a src dest # buildkit`, with what was expanded, and without `--from` and `--link`.
-fn history_text(keyword: &str, flags: &str, copy: &Copy) -> String {
-    let mut text = format!("{keyword}{flags}");
+fn history_text(keyword: &str, copy: &Copy) -> String {
+    let mut text = keyword.to_owned();
     if let Some(chown) = &copy.chown {
         text += &format!(" --chown={chown}");
     }
