@@ -1,0 +1,182 @@
+//! Where the Dockerfile, the context and the named contexts come from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use jettison_build::{ContextSource, NamedContext as BuildContext};
+use jettison_dockerfile::ignore::Patterns;
+use jettison_image::Digest;
+use jettison_plan::{ContextKind, context_key};
+use jettison_store::Store;
+
+use crate::settings::{BuildSettings, Context, DockerfileSource, NamedContext};
+use crate::{Error, SourceFile};
+
+/// The largest Dockerfile that is read, in bytes; the parser refuses more with a message of its own.
+const MAX_DOCKERFILE: u64 = jettison_dockerfile::MAX_BYTES as u64 + 1;
+
+/// The sources of a build.
+pub(super) struct Sources {
+    pub(super) dockerfile: SourceFile,
+    pub(super) context: Option<ContextSource>,
+    /// Keeps a context that came as an archive.
+    _unpacked: Option<tempfile::TempDir>,
+}
+
+pub(super) fn sources(
+    settings: &BuildSettings,
+    store: &Store,
+    stdin: &mut dyn Read,
+) -> Result<Sources, Error> {
+    let (root, unpacked) = match &settings.context {
+        Context::Directory(path) => {
+            let metadata =
+                fs::metadata(path).map_err(|source| Error::io("open the build context", path, source))?;
+            if !metadata.is_dir() {
+                return Err(Error::request(format!(
+                    "the build context {} is not a directory",
+                    path.display()
+                )));
+            }
+            (Some(path.clone()), None)
+        }
+        Context::Stdin => match archive_from(stdin, store)? {
+            Stdin::Archive(directory) => (Some(directory.path().to_owned()), Some(directory)),
+            Stdin::Dockerfile(text) => {
+                if !matches!(settings.dockerfile, DockerfileSource::Default) {
+                    return Err(Error::request(
+                        "standard input is a Dockerfile, and --file names another one",
+                    ));
+                }
+                return Ok(Sources {
+                    dockerfile: SourceFile { name: "Dockerfile".into(), text },
+                    context: None,
+                    _unpacked: None,
+                });
+            }
+        },
+    };
+    let (path, text) = match &settings.dockerfile {
+        DockerfileSource::Stdin => (PathBuf::from("-"), read_limited(stdin, Path::new("standard input"))?),
+        DockerfileSource::Path(path) => {
+            let path = match (&unpacked, &root) {
+                (Some(_), Some(root)) => root.join(path),
+                _ => path.clone(),
+            };
+            let text = read_file(&path)?;
+            (path, text)
+        }
+        DockerfileSource::Default => default_dockerfile(root.as_deref().unwrap_or(Path::new(".")))?,
+    };
+    let context = match root {
+        Some(root) => Some(ContextSource { ignore: ignore_file(&root, &path)?, path: root }),
+        None => None,
+    };
+    let name = match path.as_os_str() == "-" {
+        true => "Dockerfile (standard input)".to_owned(),
+        false => path.display().to_string(),
+    };
+    Ok(Sources { dockerfile: SourceFile { name, text }, context, _unpacked: unpacked })
+}
+
+fn default_dockerfile(root: &Path) -> Result<(PathBuf, String), Error> {
+    for name in ["Dockerfile", "dockerfile"] {
+        let path = root.join(name);
+        if path.exists() {
+            let text = read_file(&path)?;
+            return Ok((path, text));
+        }
+    }
+    let message = format!("failed to read dockerfile: there is no Dockerfile in {}", root.display());
+    Err(Error::request_with_help(
+        message,
+        "--file names a Dockerfile that is called otherwise or lies elsewhere",
+    ))
+}
+
+fn read_file(path: &Path) -> Result<String, Error> {
+    let mut file = fs::File::open(path).map_err(|source| Error::io("read", path, source))?;
+    read_limited(&mut file, path)
+}
+
+fn read_limited(reader: &mut dyn Read, path: &Path) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_DOCKERFILE).read_to_end(&mut bytes).map_err(|source| Error::io("read", path, source))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads `NAME.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
+fn ignore_file(root: &Path, dockerfile: &Path) -> Result<Patterns, Error> {
+    let mut own = dockerfile.as_os_str().to_owned();
+    own.push(".dockerignore");
+    for path in [PathBuf::from(own), root.join(".dockerignore")] {
+        match fs::read(&path) {
+            Ok(bytes) => {
+                return Patterns::parse(&bytes)
+                    .map_err(|error| Error::request(format!("{}: {error}", path.display())));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::io("read", path, source)),
+        }
+    }
+    Patterns::parse(b"").map_err(|error| Error::request(error.to_string()))
+}
+
+enum Stdin {
+    Archive(tempfile::TempDir),
+    Dockerfile(String),
+}
+
+/// Tells a tar on standard input from a Dockerfile, and unpacks it.
+fn archive_from(stdin: &mut dyn Read, store: &Store) -> Result<Stdin, Error> {
+    let failed = |source| Error::io("read", "standard input", source);
+    let mut file = store.temporary_file()?;
+    io::copy(stdin, &mut file).map_err(failed)?;
+    io::Seek::rewind(&mut file).map_err(failed)?;
+    let probe = file.try_clone().map_err(failed)?;
+    if !jettison_layer::is_archive(&probe) {
+        io::Seek::rewind(&mut file).map_err(failed)?;
+        return Ok(Stdin::Dockerfile(read_limited(&mut file, Path::new("standard input"))?));
+    }
+    io::Seek::rewind(&mut file).map_err(failed)?;
+    let archive = jettison_layer::read_archive(file, store.temporary_file()?)?;
+    let directory = tempfile::tempdir().map_err(failed)?;
+    let target = jettison_fs::Dir::open(directory.path())?;
+    jettison_layer::materialize(
+        &archive.index,
+        &archive.content,
+        &target,
+        jettison_layer::Ownership::Squashed,
+    )?;
+    Ok(Stdin::Archive(directory))
+}
+
+pub(super) type Contexts = (BTreeMap<String, ContextKind>, BTreeMap<String, BuildContext>);
+
+pub(super) fn named_contexts(settings: &BuildSettings) -> Result<Contexts, Error> {
+    let mut kinds = BTreeMap::new();
+    let mut contexts = BTreeMap::new();
+    for (name, source) in &settings.named_contexts {
+        let (kind, context) = match source {
+            NamedContext::Directory(path) => {
+                // One that nobody uses is not looked at: whether it is there shows when it is read.
+                let ignore = ignore_file(path, &path.join("Dockerfile"))?;
+                (
+                    ContextKind::Directory,
+                    BuildContext::Directory(ContextSource { path: path.clone(), ignore }),
+                )
+            }
+            NamedContext::Image(reference) => (ContextKind::Image, BuildContext::Image(reference.clone())),
+            NamedContext::Layout { directory, selector } => {
+                let digest = selector.as_ref().and_then(|selector| selector.parse::<Digest>().ok());
+                let tag = selector.clone().filter(|_| digest.is_none());
+                (ContextKind::Image, BuildContext::Layout { path: directory.clone(), tag, digest })
+            }
+        };
+        kinds.insert(context_key(name), kind);
+        contexts.insert(context_key(name), context);
+    }
+    Ok((kinds, contexts))
+}

@@ -1,0 +1,79 @@
+//! What a build says of its image at the end: whether it starts, its layers, its size.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use jettison_build::Built;
+use jettison_image::Reference;
+use jettison_layer::{Content as LayerContents, Kind};
+use jettison_report::{LayerContent, Problem, Size, Stage, StageLayer};
+use jettison_store::Store;
+
+use crate::Error;
+use crate::stored::Stored;
+
+/// Why a container of the image would not start. What was never unpacked cannot be looked into.
+pub(super) fn problems(stored: &Stored<'_>) -> Result<Vec<Problem>, Error> {
+    let Some(tree) = stored.tree()? else { return Ok(Vec::new()) };
+    let contents: Vec<Option<Arc<dyn LayerContents>>> =
+        (0..stored.layers().len()).map(|number| stored.content_at_hand(number)).collect::<Result<_, _>>()?;
+    let open = |path: &[u8]| -> io::Result<Option<Box<dyn jettison_report::Content>>> {
+        let Some(node) = tree.get(path) else { return Ok(None) };
+        let (layer, entry) = node.content();
+        let Some(content) = contents.get(layer).and_then(Option::as_ref) else { return Ok(None) };
+        if !matches!(entry.kind, Kind::File { .. }) {
+            return Ok(None);
+        }
+        if let Some(file) = content.open_file(entry)? {
+            return Ok(Some(Box::new(file)));
+        }
+        let mut bytes = Vec::new();
+        content.open(entry)?.read_to_end(&mut bytes)?;
+        Ok(Some(Box::new(io::Cursor::new(bytes))))
+    };
+    Ok(jettison_report::startable(&tree, &open, &stored.config))
+}
+
+/// The layers of the image by instruction, with the bytes of their files.
+pub(super) fn layers(stored: &Stored<'_>) -> Result<Vec<(String, u64)>, Error> {
+    let mut layers = Vec::new();
+    for row in jettison_report::layer_rows(&stored.config) {
+        if let Some((number, _)) = row.layer {
+            layers.push((row.created_by, stored.size(number)?.0));
+        }
+    }
+    Ok(layers)
+}
+
+pub(super) fn size_line(store: &Store, built: &Built, names: &[Reference]) -> Result<String, Error> {
+    let mut known: HashMap<String, LayerContent> = HashMap::new();
+    let mut stages = Vec::new();
+    for stage in &built.stages {
+        let mut layers = Vec::new();
+        for layer in &stage.layers {
+            let id = layer.id.to_string();
+            if !known.contains_key(&id) {
+                let content = match store.layer(&layer.id)? {
+                    Some(stored) => LayerContent::Index(Arc::new(stored.index()?)),
+                    None => LayerContent::Compressed(layer.compressed.unwrap_or(0)),
+                };
+                known.insert(id.clone(), content);
+            }
+            let content = known[&id].clone();
+            layers.push(StageLayer { id, content });
+        }
+        stages.push(Stage { name: stage.name.clone(), layers });
+    }
+    let target = stages.remove(built.target);
+    // A stage that the image itself starts from is not left behind.
+    let within = |stage: &Stage| {
+        stage.layers.len() <= target.layers.len()
+            && stage.layers.iter().zip(&target.layers).all(|(ours, theirs)| ours.id == theirs.id)
+    };
+    stages.retain(|stage| !within(stage));
+    let discarded: Vec<String> = stages.iter().map(|stage| stage.name.clone()).collect();
+    let left: Size = jettison_report::measure(&stages);
+    let name = names.first().map_or_else(|| built.image.config.short(), Reference::familiar);
+    Ok(jettison_report::summary(&name, jettison_report::measure(&[target]), &discarded, left))
+}
