@@ -17,14 +17,6 @@ pub(crate) fn tree(below: &Digest, layer: &str) -> Digest {
     key.finish()
 }
 
-/// The chain ID of a stack of layers by their diff IDs. OCI image spec, config.md, "Layer ChainID".
-pub(crate) fn chain(below: Option<&Digest>, diff_id: &Digest) -> Digest {
-    match below {
-        None => *diff_id,
-        Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
-    }
-}
-
 /// The key of `RUN`. `contents` are the fingerprints of what its bind mounts and cache mounts start with, in order.
 ///
 /// As in BuildKit, proxies, the addresses of extra hosts, and the names and contents of cache mounts do not count.
@@ -122,12 +114,5 @@ mod tests {
         };
         assert_ne!(key(&["a", "b"]), key(&["ab"]));
         assert_ne!(key(&["a"]), key(&["a", ""]));
-    }
-
-    #[test]
-    fn chain_ids_are_the_specs() {
-        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
-        assert_eq!(chain(None, &a), a);
-        assert_eq!(chain(Some(&a), &b), Digest::of(format!("{a} {b}").as_bytes()));
     }
 }

@@ -3,15 +3,15 @@
 //! Nothing is downloaded, indexed or unpacked before somebody asks for just that.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use jettison_fs::Dir;
-use jettison_image::{Descriptor, Digest, Digester, Reference};
+use jettison_image::{Descriptor, Digest, Reference, chain_id};
 use jettison_layer::{
-    Content, DirContent, Index, NoSink, Ownership, TarContent, Tree, TreeContent, decompress,
+    Content, DirContent, Index, LayerTar, NoSink, Ownership, TarContent, Tree, TreeContent,
 };
 use jettison_sandbox::Identity;
 use jettison_store::{Layer, LayerFacts, LayerId, PulledBlob, Store};
@@ -97,7 +97,7 @@ impl<'a> Layers<'a> {
         let mut chain = None;
         let mut snapshot = Snapshot::empty();
         for layer in &image.layers {
-            let id = keys::chain(chain.as_ref(), &layer.diff_id);
+            let id = chain_id(chain.as_ref(), &layer.diff_id);
             chain = Some(id);
             snapshot = match &layer.content {
                 BaseContent::Made(made) => self.add(&snapshot, made.clone()),
@@ -177,7 +177,7 @@ impl<'a> Layers<'a> {
                 self.fetch(base)?;
                 let mut tar = self.open_blob(base)?;
                 let index = jettison_layer::read_layer(&mut tar, &mut NoSink)?.index;
-                tar.verify(base)?;
+                verify(tar, base)?;
                 self.store.add_layer(cell.id.clone(), facts(base), &index)?;
                 index
             }
@@ -277,7 +277,7 @@ impl<'a> Layers<'a> {
             (Some(base), stored) => {
                 let mut tar = self.open_blob(base)?;
                 let mut unpacked = jettison_layer::unpack(&mut tar, &target, self.ownership())?;
-                tar.verify(base)?;
+                verify(tar, base)?;
                 let below = self.tree(&snapshot.below(at))?;
                 let content = self.contents(&snapshot.below(at))?;
                 jettison_layer::fix_up(&target, &mut unpacked, &below, &content, self.ownership())?;
@@ -305,13 +305,13 @@ impl<'a> Layers<'a> {
         Ok(layer.add_fs(draft)?)
     }
 
-    fn open_blob(&self, base: &BaseBlob) -> Result<VerifiedTar, Error> {
+    fn open_blob(&self, base: &BaseBlob) -> Result<LayerTar<'static>, Error> {
         let blob = self.store.blobs().open(&base.descriptor.digest)?;
         let failed = |source: io::Error| Error::Image {
             image: base.descriptor.digest.to_string(),
             why: source.to_string(),
         };
-        Ok(VerifiedTar { reader: decompress(blob).map_err(failed)?, digester: Digester::new() })
+        LayerTar::new(blob).map_err(failed)
     }
 
     /// Calls `work` for each item, all at once: downloads wait for the network, not for each other.
@@ -334,32 +334,16 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// The tar of a layer as it comes out of its blob, hashed on the way.
-struct VerifiedTar {
-    reader: Box<dyn Read + Send>,
-    digester: Digester,
-}
-
-impl Read for VerifiedTar {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buffer)?;
-        self.digester.update(&buffer[..read]);
-        Ok(read)
+/// Reads the rest of a layer's tar and compares the whole with the diff ID that the config promises.
+fn verify(tar: LayerTar<'_>, base: &BaseBlob) -> Result<(), Error> {
+    let found = tar
+        .diff_id()
+        .map_err(|source| Error::Image { image: base.diff_id.to_string(), why: source.to_string() })?;
+    if found == base.diff_id {
+        return Ok(());
     }
-}
-
-impl VerifiedTar {
-    /// Reads what is behind the tar's end and compares the whole with the diff ID that the config promises.
-    fn verify(mut self, base: &BaseBlob) -> Result<(), Error> {
-        io::copy(&mut self, &mut io::sink())
-            .map_err(|source| Error::Image { image: base.diff_id.to_string(), why: source.to_string() })?;
-        let found = self.digester.finish();
-        if found == base.diff_id {
-            return Ok(());
-        }
-        let why = format!("the layer unpacks to {found}, but the image's config promises {}", base.diff_id);
-        Err(Error::Image { image: base.descriptor.digest.to_string(), why })
-    }
+    let why = format!("the layer unpacks to {found}, but the image's config promises {}", base.diff_id);
+    Err(Error::Image { image: base.descriptor.digest.to_string(), why })
 }
 
 fn facts(base: &BaseBlob) -> LayerFacts {

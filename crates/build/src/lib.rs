@@ -14,7 +14,6 @@ pub mod export;
 mod finish;
 mod keys;
 mod layers;
-mod merged;
 mod request;
 mod run_step;
 mod schedule;

@@ -8,7 +8,7 @@ use std::thread;
 
 use jettison_dockerfile::Span;
 use jettison_fs::Dir;
-use jettison_layer::{DiffOptions, Index, Timestamp, Tree};
+use jettison_layer::{DiffOptions, Index, Merged, Timestamp, Tree};
 use jettison_plan::{Mount, MountKind, NetworkMode, Origin, Run};
 use jettison_sandbox as sandbox;
 use jettison_sandbox::Stdio3;
@@ -17,7 +17,6 @@ use jettison_store::{LayerDraft, LayerId};
 use crate::engine::Engine;
 use crate::event::{Event, StepId, Stream};
 use crate::layers::{Snapshot, lock};
-use crate::merged::Merged;
 use crate::sources::text_of;
 use crate::users::Accounts;
 use crate::{Error, keys};

@@ -173,6 +173,15 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
+/// Names a stack of layers: the diff ID of the uppermost and the chain ID of what is below (OCI image spec, config.md,
+/// "Layer ChainID").
+pub fn chain_id(below: Option<&Digest>, diff_id: &Digest) -> Digest {
+    match below {
+        None => *diff_id,
+        Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,5 +214,12 @@ mod tests {
             digester.finish()
         };
         assert_ne!(hash(&[b"ab", b"c"]), hash(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn chain_ids_are_the_specs() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        assert_eq!(chain_id(None, &a), a);
+        assert_eq!(chain_id(Some(&a), &b), Digest::of(format!("{a} {b}").as_bytes()));
     }
 }

@@ -11,7 +11,7 @@ mod reference;
 mod timestamp;
 
 pub use config::{Config, DEFAULT_PATH, Empty, Healthcheck, History, RootFs, RunConfig};
-pub use digest::{Digest, DigestError, Digester, HashingWriter};
+pub use digest::{Digest, DigestError, Digester, HashingWriter, chain_id};
 pub use manifest::{
     Descriptor, Index, MAX_MANIFEST_SIZE, Manifest, ManifestError, MediaType, RawManifest, media_type,
 };

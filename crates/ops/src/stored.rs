@@ -1,13 +1,13 @@
 //! An image of the store, opened: its layers' indexes and contents, and what an exporter wants of it.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::sync::Arc;
 
 use jettison_build::export::{ImageSource, SourceLayer};
 use jettison_fs::Dir;
-use jettison_image::{Config, Digest, MAX_MANIFEST_SIZE, RawManifest, Reference};
-use jettison_layer::{Content, DirContent, Entry, Index, Kind, NoSink, TarContent, Tree};
+use jettison_image::{Config, MAX_MANIFEST_SIZE, RawManifest, Reference, chain_id};
+use jettison_layer::{Content, DirContent, Index, LayerTar, Merged, NoSink, TarContent, Tree, TreeContent};
 use jettison_store::{ImageLayer, ImageRecord, Layer, LayerId, Store};
 
 use crate::Error;
@@ -27,7 +27,13 @@ pub(crate) struct Stored<'a> {
 impl<'a> Stored<'a> {
     pub(crate) fn open(store: &'a Store, record: ImageRecord) -> Result<Stored<'a>, Error> {
         let config = store.config(&record)?;
-        let chains = chain_ids(&config.rootfs.diff_ids).iter().map(LayerId::chain).collect();
+        let mut chains = Vec::with_capacity(config.rootfs.diff_ids.len());
+        let mut below = None;
+        for diff_id in &config.rootfs.diff_ids {
+            let id = chain_id(below.as_ref(), diff_id);
+            chains.push(LayerId::chain(&id));
+            below = Some(id);
+        }
         Ok(Stored { store, record, config, chains })
     }
 
@@ -106,29 +112,27 @@ impl<'a> Stored<'a> {
 
     /// Decompresses a layer's blob into a file without a name, positioned at its start.
     fn tar_file(&self, number: usize) -> Result<File, Error> {
-        let mut file = self.store.temporary_file()?;
-        let mut tar = self.open_tar(number)?;
-        let failed = |source| Error::io("write", self.store.root(), source);
-        io::copy(&mut tar, &mut file).map_err(failed)?;
-        tar.verify()?;
-        file.rewind().map_err(failed)?;
-        Ok(file)
-    }
-
-    /// Opens the uncompressed tar in a layer's blob.
-    pub(crate) fn open_tar(&self, number: usize) -> Result<VerifiedTar, Error> {
         let layer = self.layers().get(number);
-        let Some((diff_id, blob)) = layer.and_then(|layer| Some((layer.diff_id, layer.blob.as_ref()?)))
+        let Some((expected, blob)) = layer.and_then(|layer| Some((layer.diff_id, layer.blob.as_ref()?)))
         else {
             return Err(Error::request(format!(
                 "layer {number} of image {} has no content",
                 self.record.config.short()
             )));
         };
-        let file = io::BufReader::with_capacity(BUFFER, self.store.blobs().open(&blob.digest)?);
-        let failed = |source| Error::io("decompress", self.store.blobs().path(&blob.digest), source);
-        let reader = jettison_layer::decompress(file).map_err(failed)?;
-        Ok(VerifiedTar { reader: Box::new(reader), digester: Default::default(), blob: blob.digest, diff_id })
+        let read = |source| Error::io("decompress", self.store.blobs().path(&blob.digest), source);
+        let write = |source| Error::io("write", self.store.root(), source);
+        let compressed = io::BufReader::with_capacity(BUFFER, self.store.blobs().open(&blob.digest)?);
+        let mut tar = LayerTar::new(compressed).map_err(read)?;
+        let mut file = self.store.temporary_file()?;
+        io::copy(&mut tar, &mut file).map_err(write)?;
+        let found = tar.diff_id().map_err(read)?;
+        if found != expected {
+            let what = format!("the tar in blob {}", blob.digest);
+            return Err(Error::Store(jettison_store::Error::Digest { what, expected, found }));
+        }
+        file.rewind().map_err(write)?;
+        Ok(file)
     }
 
     /// Returns what exporters want.
@@ -174,86 +178,10 @@ impl<'a> Stored<'a> {
     }
 
     /// Returns the whole tree as one layer, for exporters that write files and no image.
-    pub(crate) fn root_fs(&self) -> Result<(Index, RootFs), Error> {
+    pub(crate) fn root_fs(&self) -> Result<Merged, Error> {
         let parts =
             (0..self.layers().len()).map(|number| self.content(number)).collect::<Result<Vec<_>, _>>()?;
         let (indexes, contents): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let tree = Tree::new(indexes);
-        let mut entries = Vec::with_capacity(tree.len());
-        for node in tree.iter() {
-            let mut entry = node.entry.clone();
-            if let Kind::Directory { opaque } = &mut entry.kind {
-                *opaque = false;
-            }
-            // The other name of a file that is hidden by now becomes the file.
-            let (layer, file) = node.content();
-            if let Kind::Hardlink { target } = &entry.kind {
-                let shown = tree
-                    .get(target)
-                    .is_some_and(|there| there.content() == (layer, file) && there.file.is_none());
-                if !shown {
-                    entry = Entry { path: entry.path, ..file.clone() };
-                }
-            }
-            entries.push(entry);
-        }
-        Ok((Index { entries }, RootFs { tree, contents }))
+        Ok(Merged::new(Arc::new(Tree::new(indexes)), TreeContent::new(contents)))
     }
-}
-
-/// The content of a whole tree.
-pub(crate) struct RootFs {
-    tree: Tree,
-    contents: Vec<Arc<dyn Content>>,
-}
-
-impl Content for RootFs {
-    fn open(&self, entry: &Entry) -> io::Result<Box<dyn Read + Send + '_>> {
-        let node = self.tree.get(&entry.path).ok_or(io::ErrorKind::NotFound)?;
-        let (layer, file) = node.content();
-        self.contents.get(layer).ok_or(io::ErrorKind::NotFound)?.open(file)
-    }
-}
-
-/// The tar of a layer as it comes out of its blob, hashed on the way.
-pub(crate) struct VerifiedTar {
-    reader: Box<dyn Read + Send>,
-    digester: jettison_image::Digester,
-    blob: Digest,
-    diff_id: Digest,
-}
-
-impl Read for VerifiedTar {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buffer)?;
-        self.digester.update(&buffer[..read]);
-        Ok(read)
-    }
-}
-
-impl VerifiedTar {
-    /// Reads what is behind the tar's end, and compares the whole with what the image's config promises.
-    pub(crate) fn verify(mut self) -> Result<(), Error> {
-        let blob = self.blob;
-        io::copy(&mut self, &mut io::sink()).map_err(|source| Error::io("read", blob.to_string(), source))?;
-        let (found, expected) = (self.digester.finish(), self.diff_id);
-        if found == expected {
-            return Ok(());
-        }
-        let what = format!("the tar in blob {blob}");
-        Err(Error::Store(jettison_store::Error::Digest { what, expected, found }))
-    }
-}
-
-/// Names layers by all that lies below them (OCI image spec, config.md, "Layer ChainID").
-pub(crate) fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
-    let mut chain: Vec<Digest> = Vec::with_capacity(diff_ids.len());
-    for diff_id in diff_ids {
-        let next = match chain.last() {
-            None => *diff_id,
-            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
-        };
-        chain.push(next);
-    }
-    chain
 }

@@ -92,7 +92,8 @@ pub(super) fn export_to(
             None => export::write_docker_archive(&[prepare()?], Place::Stream(&mut stdout), context)?,
         },
         OutputKind::Tar | OutputKind::Local => {
-            let (index, files) = stored.root_fs()?;
+            let files = stored.root_fs()?;
+            let index = files.index();
             let epoch = settings.epoch.unwrap_or(DEFAULT_EPOCH);
             let tree = move |out: &mut dyn Write| {
                 jettison_layer::write_layer(&index, &files, epoch, out).map_err(io::Error::other)

@@ -4,21 +4,22 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use jettison_layer::{Content, Entry, Index, Kind, Tree, TreeContent};
+use crate::{Content, Entry, Index, Kind, Tree, TreeContent};
 
 /// All that a tree shows, with its files.
-pub(crate) struct Merged {
+pub struct Merged {
     tree: Arc<Tree>,
     content: TreeContent,
 }
 
 impl Merged {
-    pub(crate) fn new(tree: Arc<Tree>, content: TreeContent) -> Merged {
+    /// Shows `tree`, whose files are in `content`.
+    pub fn new(tree: Arc<Tree>, content: TreeContent) -> Merged {
         Merged { tree, content }
     }
 
     /// Lists the tree as one layer. A hard link whose file has another content by now becomes a file of its own.
-    pub(crate) fn index(&self) -> Index {
+    pub fn index(&self) -> Index {
         let entries = self.tree.iter().map(|node| {
             let mut entry = node.entry.clone();
             match &mut entry.kind {
