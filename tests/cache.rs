@@ -181,3 +181,19 @@ fn another_store_gives_the_same_digest() {
     let (one, two) = (Bench::new(), Bench::new());
     assert_eq!(one.image(&context, &[]).digest, two.image(&context, &[]).digest);
 }
+
+/// Stages that begin alike run at once: which of them comes first must not matter to the next build.
+#[test]
+fn equal_steps_of_several_stages_are_made_once() {
+    let stage = |name: &str| {
+        format!(
+            "FROM busybox AS {name}\nWORKDIR /app\nCOPY third .\nRUN date +%N > /when\nRUN echo {name} > /name\n"
+        )
+    };
+    let stages: String = ["a", "b", "c", "d"].map(stage).concat();
+    let last = "FROM scratch\nCOPY --from=a /when /a\nCOPY --from=b /when /b\nCOPY --from=c /name /c\nCOPY --from=d /name /d\n";
+    let twice = Twice::new(&(stages + last), &[("third", "1")]);
+    twice.executes(&[]);
+    let tree = twice.bench.image(&twice.context, &[]).tree();
+    assert_eq!(tree.text("/a"), tree.text("/b"));
+}

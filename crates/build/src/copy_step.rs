@@ -65,12 +65,28 @@ impl Engine<'_> {
         let contents = self.fingerprint(&selection, copy, exclude.as_ref())?;
         let base = if link { Snapshot::empty() } else { parent.clone() };
         let key = keys::copy(&base.id, copy, owner, &contents);
-        if let Some(layer) = self.cached(&key)? {
-            return Ok((layer, true));
-        }
-        let below = self.layers.tree(&base)?;
+        self.once(&key, || {
+            let layer = self.copy_now(copy, span, &base, &selection, owner, exclude.as_ref(), form)?;
+            self.sources.remember(&selection.source)?;
+            Ok(layer)
+        })
+    }
+
+    /// Copies, whether or not that was done before.
+    #[expect(clippy::too_many_arguments, reason = "all that `copy` has worked out")]
+    fn copy_now(
+        &self,
+        copy: &Copy,
+        span: Span,
+        base: &Snapshot,
+        selection: &Selection,
+        owner: Option<(u32, u32)>,
+        exclude: Option<&Patterns>,
+        form: Form,
+    ) -> Result<LayerId, Error> {
+        let below = self.layers.tree(base)?;
         let now = self.request.started;
-        let mut placement = Placement::new(&below, owner, copy.chmod.as_ref(), exclude.as_ref(), now);
+        let mut placement = Placement::new(&below, owner, copy.chmod.as_ref(), exclude, now);
         let mut archives = Vec::new();
         for selected in &selection.items {
             match selected {
@@ -89,9 +105,7 @@ impl Engine<'_> {
         let (mut index, origins) = placement.finish();
         self.fill_digests(&mut index, &origins, &selection.source)?;
         let content = self.copied_content(&selection.source, &archives, origins)?;
-        let layer = self.write_layer(&index, &content, form, &key)?;
-        self.sources.remember(&selection.source)?;
-        Ok((layer, false))
+        self.write_layer(&index, &content, form)
     }
 
     /// Returns the layer of a WORKDIR, and whether it came from the cache.
@@ -102,9 +116,10 @@ impl Engine<'_> {
         span: Span,
     ) -> Result<(LayerId, bool), Error> {
         let key = keys::workdir(&parent.id, workdir);
-        if let Some(layer) = self.cached(&key)? {
-            return Ok((layer, true));
-        }
+        self.once(&key, || self.workdir_now(workdir, parent, span))
+    }
+
+    fn workdir_now(&self, workdir: &Workdir, parent: &Snapshot, span: Span) -> Result<LayerId, Error> {
         let owner = match workdir.user.as_str() {
             "" => None,
             user => {
@@ -116,8 +131,7 @@ impl Engine<'_> {
         let mut placement = Placement::new(&below, owner, None, None, self.request.started);
         placement.make_directory(&workdir.path).map_err(|error| place_error(span, &error))?;
         let (index, _) = placement.finish();
-        let layer = self.write_layer(&index, &jettison_layer::NoContent, Form::Directory, &key)?;
-        Ok((layer, false))
+        self.write_layer(&index, &jettison_layer::NoContent, Form::Directory)
     }
 
     fn select(&self, copy: &Copy, source: Source, span: Span) -> Result<Selection, Error> {
@@ -253,14 +267,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Keeps a new layer in the store, and remembers that `key` made it.
-    fn write_layer(
-        &self,
-        index: &Index,
-        content: &dyn Content,
-        form: Form,
-        key: &Digest,
-    ) -> Result<LayerId, Error> {
+    /// Keeps a new layer in the store.
+    fn write_layer(&self, index: &Index, content: &dyn Content, form: Form) -> Result<LayerId, Error> {
         let started = std::time::Instant::now();
         let layer = match form {
             Form::Directory => {
@@ -286,7 +294,6 @@ impl Engine<'_> {
                 self.store.add_layer(LayerId::random(), facts, index)?
             }
         };
-        self.publish(key, layer.id())?;
         Ok(layer.id().clone())
     }
 

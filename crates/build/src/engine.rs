@@ -1,8 +1,8 @@
 //! A build: plans the Dockerfile, runs the steps that are not cached, and puts the image together.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -175,20 +175,33 @@ impl Engine<'_> {
         Ok((self.layers.add(&parent, layer), cached))
     }
 
-    /// Returns the layer that a step with this key made before.
-    pub(crate) fn cached(&self, key: &Digest) -> Result<Option<LayerId>, Error> {
-        if self.request.no_cache && !lock(&self.running.made).contains(key) {
-            return Ok(None);
+    /// Returns the layer of the step with this key, which `make` makes unless it was made before, and whether it was.
+    ///
+    /// Equal steps of one build are made once: the layers above rest on the name of the one that is remembered.
+    pub(crate) fn once(
+        &self,
+        key: &Digest,
+        make: impl FnOnce() -> Result<LayerId, Error>,
+    ) -> Result<(LayerId, bool), Error> {
+        let flight = lock(&self.running.flights).entry(*key).or_default().clone();
+        let mut made_here = lock(&flight);
+        let records = self.store.records(STEPS);
+        if (*made_here || !self.request.no_cache)
+            && let Some(record) = records.get::<StepRecord>(key)?
+        {
+            return Ok((record.layer, true));
         }
-        Ok(self.store.records(STEPS).get::<StepRecord>(key)?.map(|record| record.layer))
-    }
-
-    /// Remembers which layer a step with this key made.
-    pub(crate) fn publish(&self, key: &Digest, layer: &LayerId) -> Result<(), Error> {
+        let layer = make()?;
+        // Another process may have been faster: what it made is what others build on.
+        if !self.request.no_cache
+            && let Some(record) = records.get::<StepRecord>(key)?
+        {
+            return Ok((record.layer, false));
+        }
         let needs = [Object::Layer(layer.clone())];
-        self.store.records(STEPS).put(key, &StepRecord { layer: layer.clone() }, &needs)?;
-        lock(&self.running.made).insert(*key);
-        Ok(())
+        records.put(key, &StepRecord { layer: layer.clone() }, &needs)?;
+        *made_here = true;
+        Ok((layer, false))
     }
 
     pub(crate) fn is_canceled(&self) -> bool {
@@ -212,8 +225,9 @@ impl Engine<'_> {
 pub(crate) struct Running {
     stopped: AtomicBool,
     killers: Mutex<HashMap<StepId, Killer>>,
-    /// Keys of steps that were executed in this build: `--no-cache` does not execute one twice.
-    made: Mutex<std::collections::HashSet<Digest>>,
+    /// The steps of this build by key, locked while one is made; whether it was executed in this build, as
+    /// `--no-cache` does not execute one twice.
+    flights: Mutex<HashMap<Digest, Arc<Mutex<bool>>>>,
 }
 
 /// Forgets a command when it has ended.

@@ -36,12 +36,20 @@ impl Engine<'_> {
         parent: &Snapshot,
         tree_of: &dyn Fn(usize) -> Snapshot,
     ) -> Result<(LayerId, bool), Error> {
-        let span = self.graph.nodes[id].label.span;
         let contents = run.mounts.iter().filter_map(|mount| self.mount_content(mount, tree_of).transpose());
         let key = keys::run(&parent.id, run, &contents.collect::<Result<Vec<_>, _>>()?);
-        if let Some(layer) = self.cached(&key)? {
-            return Ok((layer, true));
-        }
+        self.once(&key, || self.run_now(id, run, parent, tree_of))
+    }
+
+    /// Runs the command, whether or not it ran before.
+    fn run_now(
+        &self,
+        id: StepId,
+        run: &Run,
+        parent: &Snapshot,
+        tree_of: &dyn Fn(usize) -> Snapshot,
+    ) -> Result<LayerId, Error> {
+        let span = self.graph.nodes[id].label.span;
         self.check_canceled()?;
         if let Some(why) = self.no_sandbox {
             return Err(Error::NoSandbox { span, why: why.to_owned() });
@@ -86,8 +94,7 @@ impl Engine<'_> {
         let mut facts = self.facts(started);
         facts.created_by.clone_from(&self.graph.nodes[id].label.name);
         let layer = draft.commit(facts, &index)?;
-        self.publish(&key, layer.id())?;
-        Ok((layer.id().clone(), false))
+        Ok(layer.id().clone())
     }
 
     /// The root file system: an overlay on the parent's layers, or where nothing can be mounted a copy of them.
