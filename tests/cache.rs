@@ -197,3 +197,31 @@ fn equal_steps_of_several_stages_are_made_once() {
     let tree = twice.bench.image(&twice.context, &[]).tree();
     assert_eq!(tree.text("/a"), tree.text("/b"));
 }
+
+#[test]
+fn a_file_changed_behind_its_times_is_seen() {
+    let twice = stages();
+    let path = twice.context.path().join("main");
+    let times = std::fs::metadata(&path).unwrap();
+    std::fs::write(&path, "2").unwrap();
+    File::options().append(true).open(&path).unwrap().set_modified(times.modified().unwrap()).unwrap();
+    let last = ["COPY --from=builder /built /built", "COPY --from=other /third /third"];
+    twice.executes(&[&["COPY main .", "RUN cat main > /built"], &last[..]].concat());
+}
+
+/// What is known of a context's files must not stand in for the files when a step is executed.
+#[test]
+fn a_context_that_is_known_is_copied_all_the_same() {
+    let twice = stages();
+    let old = SystemTime::now() - Duration::from_secs(60);
+    for name in ["main", "deps", "third"] {
+        let file = File::options().append(true).open(twice.context.path().join(name)).unwrap();
+        file.set_modified(old).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(3_500));
+    twice.executes(&[]);
+    let known = std::fs::read_dir(twice.bench.jettison.store().join("v1/stats")).unwrap().count();
+    assert_eq!(known, 1);
+    let image = twice.bench.image(&twice.context, &["--no-cache"]);
+    assert_eq!(image.tree().text("/built"), "1");
+}

@@ -108,6 +108,7 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Built, 
         notes: Mutex::default(),
     };
     let snapshots = engine.run_all(environment.cancel)?;
+    sources.remember_contexts()?;
     finish::finish(&engine, &snapshots)
 }
 

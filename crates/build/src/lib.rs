@@ -18,6 +18,7 @@ mod request;
 mod run_step;
 mod schedule;
 mod sources;
+mod stat_cache;
 mod unpacked;
 mod users;
 

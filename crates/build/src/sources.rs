@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -14,6 +16,7 @@ use jettison_plan::{Copy, Graph, MountKind, Operation, Origin};
 use crate::context::ContextFiles;
 use crate::layers::{Layers, Snapshot, lock};
 use crate::request::{NamedContext, Request};
+use crate::stat_cache::StatCache;
 use crate::{ContextSource, Error};
 
 /// A tree that files are taken from.
@@ -75,7 +78,7 @@ impl<'a> Sources<'a> {
         let files = match self.directory(name.as_ref())? {
             Some(directory) => {
                 let wanted = self.wanted.get(&name).map(Vec::as_slice).unwrap_or_default();
-                ContextFiles::read(directory, wanted)?
+                ContextFiles::read(directory, wanted, &self.stat_cache(directory)?)?
             }
             None => return Ok(Source { tree: Arc::default(), place: Place::Snapshot(Snapshot::empty()) }),
         };
@@ -83,6 +86,29 @@ impl<'a> Sources<'a> {
         let source = Source { tree, place: Place::Context(Arc::new(files)) };
         contexts.insert(name, source.clone());
         Ok(source)
+    }
+
+    /// What is known of a directory's files.
+    fn stat_cache(&self, directory: &ContextSource) -> Result<StatCache, Error> {
+        let bytes = self.layers.store.stats(&stat_key(&directory.path))?;
+        Ok(StatCache::read(bytes.unwrap_or_default()))
+    }
+
+    /// Remembers the digests that were taken of the contexts' files, for the next build.
+    pub(crate) fn remember_contexts(&self) -> Result<(), Error> {
+        let taken = lock(&self.digests);
+        for source in lock(&self.contexts).values() {
+            let Place::Context(files) = &source.place else { continue };
+            let name = source.name(0);
+            let digests = files.digests(&|path| taken.get(&(name.clone(), path.to_vec())).copied());
+            if digests.is_empty() {
+                continue;
+            }
+            let key = stat_key(files.path());
+            let known = StatCache::read(self.layers.store.stats(&key)?.unwrap_or_default());
+            self.layers.store.put_stats(&key, &known.with(digests, self.request.started))?;
+        }
+        Ok(())
     }
 
     fn directory(&self, name: Option<&String>) -> Result<Option<&ContextSource>, Error> {
@@ -211,6 +237,12 @@ impl Source {
             Place::Snapshot(snapshot) => snapshot.layers()[layer].id.to_string(),
         }
     }
+}
+
+/// Under which key the store keeps what is known of the files of a directory.
+fn stat_key(path: &Path) -> Digest {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    Digest::of(path.as_os_str().as_bytes())
 }
 
 /// Returns a small text file of a tree, links followed; empty where there is none.

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use jettison_fs::{Dir, Error, FileKind, Flow, Timestamp, copy_data, walk};
+use jettison_fs::{Dir, Error, FileKind, Flow, Timestamp, Visited, copy_data, walk, walk_on_threads};
 
 fn temporary() -> (tempfile::TempDir, Dir) {
     let directory = tempfile::tempdir().unwrap();
@@ -136,6 +136,37 @@ fn walks_are_in_order_and_can_skip() {
     assert_eq!(seen, ["a", "a/x", "a/y", "a/y/z", "a-b", "ab", "b", "b/skipped"]);
 }
 
+#[test]
+fn a_walk_on_threads_sees_the_same() {
+    let (base, dir) = temporary();
+    for number in 0..300 {
+        let path = base.path().join(format!("{}/{}/{number}", number % 7, number % 5));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write(path, "");
+    }
+    let flow = |visited: &Visited<'_>| if visited.path == b"3" { Flow::Skip } else { Flow::Descend };
+    let mut expected = Vec::new();
+    walk(&dir, |visited| {
+        expected.push((visited.path.to_vec(), visited.metadata.ino));
+        Ok::<_, Error>(flow(visited))
+    })
+    .unwrap();
+    expected.sort();
+    for threads in [1, 2, 8] {
+        let mut seen = walk_on_threads(&dir, threads, &|visited| {
+            Ok::<_, Error>((flow(visited), Some((visited.path.to_vec(), visited.metadata.ino))))
+        })
+        .unwrap();
+        seen.sort();
+        assert_eq!(seen, expected);
+    }
+    let failed = walk_on_threads(&dir, 3, &|visited| match visited.path.ends_with(b"/77") {
+        true => Err(dir.open_dir(b"absent").unwrap_err()),
+        false => Ok((Flow::Descend, Some(()))),
+    });
+    assert!(failed.is_err());
+}
+
 /// Deeper than a process may have open files, and than a path may be long.
 #[test]
 fn depth_has_no_limit() {
@@ -156,6 +187,8 @@ fn depth_has_no_limit() {
     })
     .unwrap();
     assert_eq!(count, 1 + 2 * depth);
+    let all = walk_on_threads(&dir, 2, &|_| Ok::<_, Error>((Flow::Descend, Some(())))).unwrap();
+    assert_eq!(all.len(), 1 + 2 * depth);
     dir.remove_tree(b"top").unwrap();
     assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
 }

@@ -86,6 +86,7 @@ impl Store {
             self.prune_records(filter, limit, &gate, &mut pruned)?;
             if filter.cache != CacheScope::None {
                 self.prune_partials(limit, &mut pruned)?;
+                self.prune_stats(limit, &mut pruned)?;
             }
             self.sweep(&gate, &mut pruned)?;
         }
@@ -171,6 +172,20 @@ impl Store {
             if idle && !young {
                 files::remove_file(&path)?;
                 pruned.partials += 1;
+                pruned.bytes += metadata.len();
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is known of directories outside the store.
+    fn prune_stats(&self, limit: Option<SystemTime>, pruned: &mut Pruned) -> Result<()> {
+        let folder = self.inner.layout.stats();
+        for name in files::names(&folder)? {
+            let path = folder.join(name);
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            if limit.is_none_or(|limit| metadata.modified().is_ok_and(|modified| modified < limit)) {
+                files::remove_file(&path)?;
                 pruned.bytes += metadata.len();
             }
         }

@@ -22,13 +22,14 @@ impl Layout {
     }
 
     /// All folders that exist from the start.
-    pub(crate) fn folders(&self) -> [PathBuf; 10] {
+    pub(crate) fn folders(&self) -> [PathBuf; 11] {
         [
             self.blobs(),
             self.partials(),
             self.layers(),
             self.records(),
             self.memos(),
+            self.stats(),
             self.images(),
             self.tags(),
             self.sessions(),
@@ -91,6 +92,15 @@ impl Layout {
 
     pub(crate) fn memo(&self, diff_id: &Digest) -> PathBuf {
         self.memos().join(diff_id.hex())
+    }
+
+    /// What is known of the files of directories outside the store.
+    pub(crate) fn stats(&self) -> PathBuf {
+        self.base.join("stats")
+    }
+
+    pub(crate) fn stat(&self, key: &Digest) -> PathBuf {
+        self.stats().join(key.hex())
     }
 
     pub(crate) fn images(&self) -> PathBuf {

@@ -26,6 +26,7 @@ mod record;
 mod remove;
 mod resolve;
 mod session;
+mod stats;
 mod store;
 mod tag;
 mod usage;
