@@ -14,7 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sandbox", &["fs"]),
     ("plan", &["dockerfile", "image"]),
     ("build", &["dockerfile", "image", "fs", "layer", "store", "registry", "sandbox", "plan"]),
-    ("report", &["image", "layer"]),
+    ("report", &["dockerfile", "image", "layer", "plan"]),
     (
         "ops",
         &["dockerfile", "image", "fs", "layer", "store", "registry", "sandbox", "plan", "build", "report"],

@@ -8,6 +8,7 @@
 
 mod add;
 mod cache;
+mod checks;
 mod commands;
 mod config;
 mod copy;

@@ -1,9 +1,11 @@
 //! `build`: from settings to an image under its names.
 
+mod checks;
 mod outputs;
 mod sources;
 mod summary;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 
@@ -13,9 +15,11 @@ use jettison_image::{DEFAULT_EPOCH, Digest, Platform, Reference};
 use jettison_plan::NetworkMode;
 use jettison_registry::{Cancel, Client};
 use jettison_report::Problem;
+use jettison_report::lint::Finding;
 use jettison_sandbox::Identity;
 use jettison_store::{Store, TagEntry};
 
+pub use self::checks::{Answer, Call, call, check};
 use self::outputs::{Exported, export_to, names};
 use self::sources::{named_contexts, sources};
 use self::summary::{layers, problems, size_line};
@@ -61,8 +65,10 @@ pub struct BuildReport {
     pub layers: Vec<(String, u64)>,
     /// Why a container of it would not start.
     pub problems: Vec<Problem>,
-    /// Findings in the Dockerfile that did not stop the build.
+    /// What the parser says of the Dockerfile that did not stop the build.
     pub warnings: Faults,
+    /// What BuildKit's checks say of it.
+    pub checks: Vec<Finding>,
 }
 
 /// Builds an image, gives it its names and sends it where it shall go. Nothing half-made is ever named.
@@ -74,27 +80,14 @@ pub fn build(
     let sources = sources(settings, workplace.store, stdin)?;
     let parsed = jettison_dockerfile::parse(sources.dockerfile.text.as_bytes());
     let file = SourceFile { name: sources.dockerfile.name.clone(), text: parsed.text.clone() };
-    let faults = Faults { file: file.clone(), diagnostics: parsed.diagnostics.clone() };
+    let mut faults = Faults { file: file.clone(), diagnostics: parsed.diagnostics.clone() };
     if parsed.diagnostics.iter().any(|found| found.severity == Severity::Error) {
         return Err(Error::Dockerfile(Box::new(faults)));
     }
     let (kinds, contexts) = named_contexts(settings)?;
     let request = jettison_build::Request {
         dockerfile: parsed,
-        plan: jettison_plan::Request {
-            target: settings.target.clone(),
-            build_args: settings.build_args.iter().cloned().collect(),
-            labels: settings.labels.clone().into_iter().collect(),
-            platform: settings.platform.clone(),
-            build_platform: Platform::host(),
-            contexts: kinds,
-            network: match settings.network {
-                Network::Default => NetworkMode::Default,
-                Network::Host => NetworkMode::Host,
-                Network::None => NetworkMode::None,
-            },
-            extra_hosts: settings.extra_hosts.clone(),
-        },
+        plan: plan_request(settings, kinds),
         context: sources.context.clone(),
         contexts,
         no_cache: settings.no_cache,
@@ -106,17 +99,46 @@ pub fn build(
             nanoseconds: workplace.now.subsec_nanos(),
         },
     };
-    let environment = jettison_build::Environment {
+    let environment = environment(workplace);
+    let strict = checks::refuse_if_asked(&request, &environment, &file)?;
+    let built = jettison_build::build(&request, &environment)
+        .map_err(|source| Error::Build { dockerfile: Box::new(file), source: Box::new(source) })?;
+    let checks = if strict { Vec::new() } else { checks::of_build(&request, &environment)? };
+    // The checks have this one too.
+    faults.diagnostics.retain(|found| found.code != "NoEmptyContinuation");
+    let report = deliver(settings, workplace, &built, faults)?;
+    Ok(BuildReport { checks, ..report })
+}
+
+fn environment<'a>(workplace: &Workplace<'a>) -> jettison_build::Environment<'a> {
+    jettison_build::Environment {
         store: workplace.store,
         client: workplace.client,
         identity: workplace.identity,
         no_sandbox: workplace.no_sandbox,
         cancel: workplace.cancel,
         events: workplace.events,
-    };
-    let built = jettison_build::build(&request, &environment)
-        .map_err(|source| Error::Build { dockerfile: Box::new(file), source: Box::new(source) })?;
-    deliver(settings, workplace, &built, faults)
+    }
+}
+
+fn plan_request(
+    settings: &BuildSettings,
+    contexts: BTreeMap<String, jettison_plan::ContextKind>,
+) -> jettison_plan::Request {
+    jettison_plan::Request {
+        target: settings.target.clone(),
+        build_args: settings.build_args.iter().cloned().collect(),
+        labels: settings.labels.clone().into_iter().collect(),
+        platform: settings.platform.clone(),
+        build_platform: Platform::host(),
+        contexts,
+        network: match settings.network {
+            Network::Default => NetworkMode::Default,
+            Network::Host => NetworkMode::Host,
+            Network::None => NetworkMode::None,
+        },
+        extra_hosts: settings.extra_hosts.clone(),
+    }
 }
 
 /// Checks, names and exports what was built.
@@ -154,6 +176,7 @@ fn deliver(
         pushed,
         problems,
         warnings,
+        checks: Vec::new(),
     };
     if let Some(path) = &settings.iid_file {
         fs::write(path, report.image.to_string()).map_err(|source| Error::io("write", path, source))?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jettison_dockerfile::Diagnostic;
+use jettison_report::lint::Finding;
 
 /// Why a verb fails.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +11,14 @@ pub enum Error {
     /// The Dockerfile has errors.
     #[error("{}", first_message(.0))]
     Dockerfile(Box<Faults>),
+    /// Checks found something, and the Dockerfile asks that this be an error.
+    #[error("lint violation found for rules: {}", rules(findings))]
+    Checks {
+        /// The Dockerfile.
+        file: Box<SourceFile>,
+        /// What was found.
+        findings: Vec<Finding>,
+    },
     /// The build failed.
     #[error("{source}")]
     Build {
@@ -103,6 +112,17 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Error {
         Error::Io { action, path: path.into(), source }
     }
+}
+
+/// The rules that were broken, each once, in order.
+fn rules(findings: &[Finding]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for finding in findings {
+        if !names.contains(&finding.rule.name) {
+            names.push(finding.rule.name);
+        }
+    }
+    names.join(", ")
 }
 
 fn first_message(faults: &Faults) -> String {

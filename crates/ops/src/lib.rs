@@ -13,13 +13,13 @@ mod stored;
 mod transfer;
 
 pub use archives::{Input, Target, load, save};
-pub use build::{BuildReport, Workplace, build};
+pub use build::{Answer, BuildReport, Call, Workplace, build, call, check};
 pub use error::{Error, Faults, SourceFile};
 pub use images::{ImageRow, ImagesFilter, images};
 pub use inspect::{HistoryRow, history, inspect};
 pub use jettison_dockerfile::{Diagnostic, LineIndex, Severity, Span};
 pub use jettison_registry::{Cancel, Client, Settings as RegistrySettings};
-pub use jettison_report::human_size;
+pub use jettison_report::{human_size, lint};
 pub use jettison_store::{CacheEntry, Group, Pruned, Removed, Store, Usage};
 pub use names::{remove, tag};
 pub use run::{Launch, launch};

@@ -20,8 +20,10 @@ pub use graph::{
     Chmod, Copy, Graph, ImageSource, InlineFile, Label, Mount, MountKind, NetworkMode, Node, NodeId,
     Operation, Origin, Run, Sharing, StagePlan, Workdir,
 };
+pub use ports::expand as expand_ports;
 pub use request::{Base, BaseResolver, ContextKind, Request};
-pub use stages::{Stage, plan};
+pub use scope::{Env, NON_ENV_ARGS, Words, globals};
+pub use stages::{Stage, named_sources, plan};
 
 #[cfg(test)]
 mod tests;

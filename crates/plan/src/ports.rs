@@ -4,7 +4,7 @@
 const MAX_PORT: u32 = 65_535;
 
 /// Reads `[ip:[host:]]port[-port][/protocol]` into `port/protocol` words.
-pub(crate) fn expand(word: &str) -> Result<Vec<String>, String> {
+pub fn expand(word: &str) -> Result<Vec<String>, String> {
     let (rest, protocol) = match word.split_once('/') {
         Some((rest, protocol)) => (rest, protocol.to_ascii_lowercase()),
         None => (word, "tcp".to_owned()),

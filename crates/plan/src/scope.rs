@@ -14,21 +14,22 @@ use crate::request::Request;
 const PROXY_ARGS: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
 
 /// Arguments that steer the builder and never become part of an environment.
-pub(crate) const NON_ENV_ARGS: &[&str] = &["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+pub const NON_ENV_ARGS: &[&str] = &["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
 /// Expands words of one Dockerfile.
 #[derive(Clone, Copy)]
-pub(crate) struct Words {
+pub struct Words {
     escape: char,
 }
 
 impl Words {
-    pub(crate) fn new(escape: char) -> Words {
+    /// Takes the escape character of the Dockerfile.
+    pub fn new(escape: char) -> Words {
         Words { escape }
     }
 
     /// Expands a word with the variables of `env`.
-    pub(crate) fn expand(&self, word: &Word, env: &Env) -> Result<String, Error> {
+    pub fn expand(&self, word: &Word, env: &Env) -> Result<String, Error> {
         self.expand_text(&word.text, word.span, env)
     }
 
@@ -58,30 +59,37 @@ impl Words {
 
 /// Variables in the order in which they were first set.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Env {
+pub struct Env {
     names: Vec<String>,
     values: BTreeMap<String, String>,
 }
 
 impl Env {
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    /// Returns the value of a variable that is set.
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
+    /// Returns the names in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Sets a variable; one that was set before keeps its place.
+    pub fn set(&mut self, name: &str, value: &str) {
         if self.values.insert(name.to_owned(), value.to_owned()).is_none() {
             self.names.push(name.to_owned());
         }
     }
 
     /// Returns `NAME=value` words in order.
-    pub(crate) fn pairs(&self) -> Vec<String> {
+    pub fn pairs(&self) -> Vec<String> {
         self.names.iter().filter_map(|name| Some(format!("{name}={}", self.values.get(name)?))).collect()
     }
 }
 
 /// The global scope: the platform arguments, then the ARGs before the first FROM.
-pub(crate) fn globals(
+pub fn globals(
     request: &Request,
     words: Words,
     before_from: &[Instruction],

@@ -600,7 +600,7 @@ fn bare_copy(from: Origin, destination: &str) -> Copy {
 }
 
 /// Returns what an instruction names with `--from` or `from=`, unresolved.
-fn named_sources(instruction: &Instruction) -> Result<Vec<(String, Span)>, Error> {
+pub fn named_sources(instruction: &Instruction) -> Result<Vec<(String, Span)>, Error> {
     match &instruction.kind {
         Kind::Copy(copy) => Ok(copy.from.iter().map(|word| (word.text.clone(), word.span)).collect()),
         Kind::Run(run) => {

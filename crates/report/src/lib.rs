@@ -7,6 +7,7 @@ mod elf;
 mod files;
 mod layers;
 mod libraries;
+pub mod lint;
 mod owner;
 mod size;
 mod start;

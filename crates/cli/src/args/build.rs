@@ -49,6 +49,12 @@ pub struct BuildArgs {
     /// File to write the result's metadata to, as JSON
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<String>,
+    /// Answer a question about the Dockerfile instead of building: "check", "outline" or "targets"
+    #[arg(long, value_name = "METHOD[,format=json]", default_value = "build")]
+    pub call: String,
+    /// Short for "--call=check": run docker's build checks
+    #[arg(long)]
+    pub check: bool,
     /// Print nothing but the image ID
     #[arg(short, long)]
     pub quiet: bool,

@@ -1,6 +1,7 @@
 //! The command line as clap sees it: docker's commands, flags and spellings. Nothing beyond this folder sees clap.
 
 mod build;
+mod check;
 mod images;
 mod lenient;
 mod not_yet;
@@ -10,6 +11,7 @@ mod run;
 use clap::{Parser, Subcommand};
 
 pub use build::{BuildArgs, ProgressMode};
+pub use check::{CheckArgs, CheckFormat};
 pub use images::{
     DuArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, PruneArgs, RmiArgs, SaveArgs, TagArgs,
     VersionArgs,
@@ -31,6 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Build an image from a Dockerfile
     Build(Box<BuildArgs>),
+    /// Run docker's build checks on a Dockerfile, offline
+    Check(CheckArgs),
     /// List images
     Images(ImagesArgs),
     /// Show all that is known of images, as JSON

@@ -1,6 +1,7 @@
 //! Arguments to settings: what the user typed becomes plain data, or a usage error that says what was expected.
 
 mod build;
+mod call;
 mod csv;
 mod hosts;
 mod output;
@@ -8,6 +9,7 @@ mod prune;
 mod run;
 
 pub use build::build;
+pub use call::{Calling, call};
 pub use prune::prune;
 pub use run::run;
 

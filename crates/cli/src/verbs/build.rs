@@ -3,9 +3,10 @@
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
+use jettison_ops::lint::{self, Finding};
 use jettison_ops::{BuildReport, Destination, Error, SourceFile, Workplace};
 
-use super::workplace;
+use super::{call, workplace};
 use crate::args::{BuildArgs, ProgressMode};
 use crate::diagnostic;
 use crate::environment::{Environment, registry_client, user_variable};
@@ -18,11 +19,26 @@ use crate::{interrupt, settings};
 /// Builds an image.
 pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure> {
     let settings = settings::build(args, environment, &user_variable)?;
+    let calling = settings::call(args)?;
     let color = colors(environment.no_color);
     let started = Instant::now();
     let place = workplace::open(environment)?;
     let client = registry_client();
     let cancel = interrupt::watch()?;
+    if let Some(calling) = calling {
+        let workplace = Workplace {
+            store: &place.store,
+            client: &client,
+            identity: &place.identity,
+            no_sandbox: place.no_sandbox.as_deref(),
+            cancel: &cancel,
+            events: &|_| {},
+            now: Duration::ZERO,
+        };
+        let (file, answer) = jettison_ops::call(calling.method, &settings, &workplace, &mut io::stdin())
+            .map_err(|error| explain(error, color))?;
+        return call::answer(calling, &file, &answer);
+    }
     let quiet = args.quiet || args.progress == ProgressMode::Quiet;
     let mode = if quiet { ProgressMode::Quiet } else { args.progress };
     let screen = Screen::start(renderer(mode, environment.no_color));
@@ -63,6 +79,7 @@ fn summary(report: &BuildReport, elapsed: Duration, color: bool) -> String {
     if !report.warnings.diagnostics.is_empty() {
         text += &diagnostic::render_all(&report.warnings.file, &report.warnings.diagnostics, color);
     }
+    text += &check_lines(&report.checks);
     for problem in &report.problems {
         text += &format!("warning: the image may not start: {}\n", printable(&problem.message));
         if let Some(help) = &problem.help {
@@ -82,11 +99,28 @@ fn summary(report: &BuildReport, elapsed: Duration, color: bool) -> String {
     text
 }
 
+/// What the build checks found, as docker lists it at the end of a build.
+fn check_lines(findings: &[Finding]) -> String {
+    let mut text = match findings.len() {
+        0 => return String::new(),
+        1 => "\n 1 warning found (use --check to see the place):\n".to_owned(),
+        count => format!("\n {count} warnings found (use --check to see the places):\n"),
+    };
+    for finding in findings {
+        text += &format!(" - {}\n", printable(&lint::warning_line(finding)));
+    }
+    text
+}
+
 /// Shows an error with its place in the Dockerfile.
 fn explain(error: Error, color: bool) -> Failure {
     match error {
         Error::Dockerfile(faults) => {
             rendered(diagnostic::render_all(&faults.file, &faults.diagnostics, color))
+        }
+        Error::Checks { file, findings } => {
+            let names = Error::Checks { file, findings: findings.clone() }.to_string();
+            rendered(format!("{}error: {names}\n", check_lines(&findings)))
         }
         Error::Build { dockerfile, source } => explain_build(&dockerfile, &source, color),
         other => Failure::from(other),

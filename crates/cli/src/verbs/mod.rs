@@ -2,6 +2,8 @@
 
 mod archive;
 mod build;
+mod call;
+mod check;
 mod completion;
 mod doctor;
 mod du;
@@ -22,6 +24,7 @@ use crate::failure::Failure;
 pub fn execute(command: Command, environment: &Environment) -> Result<u8, Failure> {
     match command {
         Command::Build(args) => build::build(&args, environment),
+        Command::Check(args) => check::check(&args, environment),
         Command::Images(args) => images::images(&args, environment),
         Command::Inspect(args) => inspect::inspect(&args, environment),
         Command::History(args) => images::history(&args, environment),

@@ -81,7 +81,7 @@ pub(super) fn sources(
     Ok(Sources { dockerfile: SourceFile { name, text }, context, _unpacked: unpacked })
 }
 
-fn default_dockerfile(root: &Path) -> Result<(PathBuf, String), Error> {
+pub(super) fn default_dockerfile(root: &Path) -> Result<(PathBuf, String), Error> {
     for name in ["Dockerfile", "dockerfile"] {
         let path = root.join(name);
         if path.exists() {
@@ -96,7 +96,7 @@ fn default_dockerfile(root: &Path) -> Result<(PathBuf, String), Error> {
     ))
 }
 
-fn read_file(path: &Path) -> Result<String, Error> {
+pub(super) fn read_file(path: &Path) -> Result<String, Error> {
     let mut file = fs::File::open(path).map_err(|source| Error::io("read", path, source))?;
     read_limited(&mut file, path)
 }
@@ -108,7 +108,7 @@ fn read_limited(reader: &mut dyn Read, path: &Path) -> Result<String, Error> {
 }
 
 /// Reads `NAME.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
-fn ignore_file(root: &Path, dockerfile: &Path) -> Result<Patterns, Error> {
+pub(super) fn ignore_file(root: &Path, dockerfile: &Path) -> Result<Patterns, Error> {
     let mut own = dockerfile.as_os_str().to_owned();
     own.push(".dockerignore");
     for path in [PathBuf::from(own), root.join(".dockerignore")] {

@@ -1,0 +1,63 @@
+//! `check`: what all rules say of a Dockerfile.
+
+use std::path::Path;
+
+use jettison_ops::lint::{self, Checked, Finding, Level};
+use jettison_ops::{Diagnostic, Severity, SourceFile};
+
+use crate::args::{CheckArgs, CheckFormat};
+use crate::diagnostic;
+use crate::environment::Environment;
+use crate::failure::{Failure, code};
+use crate::output::{print, print_line};
+
+/// Checks a Dockerfile; findings give exit code 1.
+pub fn check(args: &CheckArgs, environment: &Environment) -> Result<u8, Failure> {
+    let (file, checked) = jettison_ops::check(Path::new(&args.path), args.file.as_deref().map(Path::new))?;
+    match args.format {
+        CheckFormat::Text => print(&text(&file, &checked, !environment.no_color))?,
+        CheckFormat::Json => print_line(&lint::findings_json(&checked, &file.name).to_string())?,
+        CheckFormat::Sarif => {
+            print_line(
+                &serde_json::to_string_pretty(&lint::sarif(&checked, &file.name)).unwrap_or_default(),
+            )?;
+        }
+        CheckFormat::Github => print(&lint::github(&checked, &file.name))?,
+    }
+    let clean = checked.findings.is_empty() && checked.error.is_none();
+    Ok(if clean { code::OK } else { code::FAILED })
+}
+
+fn text(file: &SourceFile, checked: &Checked, color: bool) -> String {
+    use std::io::IsTerminal;
+    let color = color && std::io::stdout().is_terminal();
+    let mut shown: Vec<Diagnostic> = checked.findings.iter().map(as_diagnostic).collect();
+    if let Some(error) = &checked.error {
+        shown.push(Diagnostic {
+            severity: Severity::Error,
+            code: "build-error",
+            message: error.message.clone(),
+            span: error.span,
+            help: None,
+        });
+    }
+    if shown.is_empty() {
+        return format!("{}: no findings\n", file.name);
+    }
+    let count = match checked.findings.len() {
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
+    format!("{}\n{}: {count}\n", diagnostic::render_all(file, &shown, color), file.name)
+}
+
+fn as_diagnostic(finding: &Finding) -> Diagnostic {
+    let severity = if finding.rule.level == Level::Error { Severity::Error } else { Severity::Warning };
+    Diagnostic {
+        severity,
+        code: finding.rule.name,
+        message: format!("{}: {}", finding.rule.name, finding.message),
+        span: finding.span,
+        help: None,
+    }
+}

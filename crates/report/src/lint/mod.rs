@@ -1,0 +1,70 @@
+//! Checks of a Dockerfile's text: BuildKit's build checks. No build, no network.
+//!
+//! A rule is data and one function that says where it is broken. What rules need to know beyond the syntax tree, such as
+//! which variables are set where, [`File`](file::File) has worked out beforehand.
+
+mod buildkit;
+mod docker_json;
+mod docker_text;
+mod file;
+mod finding;
+mod formats;
+mod options;
+mod outline;
+mod targets;
+mod walk;
+
+use jettison_dockerfile::Parsed;
+use jettison_dockerfile::ignore::Patterns;
+use jettison_image::{Config, Platform};
+
+pub use buildkit::RULES as BUILD_CHECKS;
+pub use docker_json::{check_json, outline_json, targets_json};
+pub use docker_text::{check_text, error_text, outline_text, targets_text, warning_line};
+pub use file::BuildError;
+pub use finding::{Finding, Level, Rule};
+pub use formats::{findings_json, github, sarif};
+pub use options::{CheckOptions, OptionsError};
+pub use outline::{Outline, OutlineArg, OutlineMount, outline};
+pub use targets::{Target, targets};
+
+use file::File;
+
+/// What is checked, and with which settings of a build.
+pub struct Request<'a> {
+    /// The Dockerfile, errors included.
+    pub dockerfile: &'a Parsed,
+    /// Target, arguments, platforms and named contexts.
+    pub plan: &'a jettison_plan::Request,
+    /// Whether stages are checked that the target does not need.
+    pub every_stage: bool,
+    /// The context's ignore file, where there is a context.
+    pub ignore: Option<&'a Patterns>,
+}
+
+/// Returns the config of a base image, or none where it is not at hand. An error ends the checks as it ends a build.
+pub type BaseLookup<'a> = dyn FnMut(&str, &Platform) -> Result<Option<Config>, String> + 'a;
+
+/// What BuildKit's checks say of a Dockerfile.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    /// What was found, by line.
+    pub findings: Vec<Finding>,
+    /// Why a build would fail before its first step; what follows that place is not checked.
+    pub error: Option<BuildError>,
+}
+
+/// Runs BuildKit's build checks, as far as `options` and comments of the form `# check=skip=RULE` leave them on.
+pub fn build_checks(request: &Request<'_>, options: &CheckOptions, base: &mut BaseLookup<'_>) -> Checked {
+    let file = File::read(request, base);
+    let mut findings = Vec::new();
+    for rule in BUILD_CHECKS {
+        for hit in (rule.check)(&file) {
+            if options.allow(rule, &hit.comments) {
+                findings.push(finding::locate(rule, hit, &file.lines));
+            }
+        }
+    }
+    findings.sort_by_key(|finding| finding.lines.0);
+    Checked { findings, error: file.error }
+}

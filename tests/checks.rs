@@ -1,0 +1,169 @@
+//! `build --check`, `build --call`, checks at the end of a build, and `check`.
+
+use jettison_testkit::Context;
+use serde_json::Value;
+
+use crate::{Bench, context_of};
+
+const FAULTY: &str = "FROM busybox as base\nENV KEY value\nWORKDIR app\nCMD echo $NOT_HERE\n";
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("valid JSON")
+}
+
+/// The rules of `--call=check,format=json`, with their lines.
+fn rules(result: &Value) -> Vec<(String, u64)> {
+    let warnings = result["warnings"].as_array().cloned().unwrap_or_default();
+    let row = |warning: &Value| {
+        let line = warning["location"]["ranges"][0]["start"]["line"].as_u64().unwrap();
+        (warning["ruleName"].as_str().unwrap().to_owned(), line)
+    };
+    warnings.iter().map(row).collect()
+}
+
+#[test]
+fn check_says_what_docker_says_and_fails() {
+    let bench = Bench::new();
+    let output = bench.fails(&context_of(FAULTY, &[]), &["--check"]);
+    let url = "https://docs.docker.com/go/dockerfile/rule/from-as-casing/";
+    let expected = format!(
+        "Check complete, 5 warnings have been found!\n\nWARNING: FromAsCasing - {url}\n\
+         'as' and 'FROM' keywords' casing do not match\n"
+    );
+    assert!(output.stdout.starts_with(&expected), "{}", output.stdout);
+    assert!(
+        output.stdout.contains(":1\n--------------------\n   1 | >>> FROM busybox as base\n"),
+        "{}",
+        output.stdout
+    );
+    let clean = bench.build(&context_of("FROM busybox AS base\nCMD [\"sh\"]\n", &[]), &["--check"]);
+    assert_eq!(clean.stdout, "Check complete, no warnings found.\n");
+}
+
+#[test]
+fn check_as_json_is_buildkits() {
+    let bench = Bench::new();
+    let output = bench.fails(&context_of(FAULTY, &[]), &["--call=check,format=json"]);
+    let result = json(&output.stdout);
+    let expected = [
+        ("FromAsCasing", 1),
+        ("LegacyKeyValueFormat", 2),
+        ("SecretsUsedInArgOrEnv", 2),
+        ("WorkdirRelativePath", 3),
+        ("JSONArgsRecommended", 4),
+    ];
+    assert_eq!(rules(&result), expected.map(|(rule, line)| (rule.to_owned(), line)));
+    assert_eq!(result["warnings"][0]["detail"], "'as' and 'FROM' keywords' casing do not match");
+    assert_eq!(result["sources"][0]["language"], "Dockerfile");
+    let output = bench.build(&context_of(FAULTY, &[]), &["--call=check,ignorestatus"]);
+    assert!(output.stdout.contains("5 warnings"), "{}", output.stdout);
+}
+
+#[test]
+fn the_base_image_says_which_variables_there_are() {
+    let bench = Bench::new();
+    bench.build(&context_of("FROM busybox\nENV HERE=1\n", &[]), &["-t", "with-env:1"]);
+    let dockerfile = "FROM with-env:1\nENV MORE=$HERE$PATH$HERF\n";
+    let output = bench.fails(&context_of(dockerfile, &[]), &["--call=check,format=json"]);
+    let details = json(&output.stdout)["warnings"].clone();
+    assert_eq!(details.as_array().unwrap().len(), 1);
+    assert_eq!(details[0]["detail"], "Usage of undefined variable '$HERF' (did you mean $HERE?)");
+}
+
+#[test]
+fn what_the_build_would_fail_with_is_told() {
+    let bench = Bench::new();
+    let output = bench.fails(&context_of("FROM busybox AS Odd\nBADCMD\n", &[]), &["--check"]);
+    assert!(output.stdout.contains("StageNameCasing"), "{}", output.stdout);
+    assert!(
+        output.stderr.contains("dockerfile parse error on line 2: unknown instruction: BADCMD"),
+        "{}",
+        output.stderr
+    );
+    let output =
+        bench.fails(&context_of("FROM busybox AS Odd\nBADCMD\n", &[]), &["--call=check,format=json"]);
+    let result = json(&output.stdout);
+    assert_eq!(result["buildError"]["location"]["ranges"][0]["start"]["line"], 2);
+}
+
+#[test]
+fn ignored_files_are_found_by_the_check() {
+    let context = Context::of("FROM scratch\nCOPY a.txt b.txt /\n").file(".dockerignore", "b.*\n");
+    let output = Bench::new().fails(&context, &["--call=check,format=json"]);
+    let result = json(&output.stdout);
+    assert_eq!(
+        result["warnings"][0]["detail"],
+        "Attempting to Copy file \"b.txt\" that is excluded by .dockerignore"
+    );
+}
+
+#[test]
+fn a_build_lists_warnings_at_its_end() {
+    let bench = Bench::new();
+    let dockerfile = "FROM scratch AS unused\nENV A b\nFROM scratch as base\nCOPY x /\n";
+    let output = bench.build(&context_of(dockerfile, &[("x", "")]), &[]);
+    let expected = "\n 1 warning found (use --check to see the place):\n - FromAsCasing: 'as' and 'FROM' keywords' \
+                    casing do not match (line 3)\n";
+    assert!(output.stderr.contains(expected), "{}", output.stderr);
+}
+
+#[test]
+fn a_build_fails_on_warnings_if_the_file_asks_for_it() {
+    let bench = Bench::new();
+    let dockerfile = "# check=error=true\nFROM scratch as base\nCOPY x /\n";
+    let context = context_of(dockerfile, &[("x", "")]);
+    let output = bench.fails(&context, &["-t", "never:1"]);
+    assert!(
+        output.stderr.contains("error: lint violation found for rules: FromAsCasing\n"),
+        "{}",
+        output.stderr
+    );
+    assert!(!bench.jettison.ok(&["images"]).stdout.contains("never"));
+    bench.build(&context, &["--build-arg", "BUILDKIT_DOCKERFILE_CHECK=skip=all"]);
+    let output = bench.fails(&context, &["--build-arg", "BUILDKIT_DOCKERFILE_CHECK=what=1"]);
+    assert!(output.stderr.contains("invalid check option \"what\""), "{}", output.stderr);
+}
+
+#[test]
+fn targets_and_outline_are_tables() {
+    let bench = Bench::new();
+    let dockerfile = "# VERSION of the base\nARG VERSION=latest\n# build makes it\nFROM busybox:$VERSION AS build\n\
+                      ARG MODE=fast\nRUN --mount=type=secret,id=key,required --mount=type=ssh true\n\n\
+                      # app is what ships\nFROM build AS app\n";
+    let context = context_of(dockerfile, &[]);
+    let output = bench.build(&context, &["--call=targets"]);
+    assert_eq!(
+        output.stdout,
+        "TARGET        DESCRIPTION\nbuild         makes it\napp (default) is what ships\n"
+    );
+    let output = bench.build(&context, &["--call=outline", "--build-arg", "MODE=slow"]);
+    let expected = "TARGET:      app\nDESCRIPTION: is what ships\n\n\
+                    BUILD ARG   VALUE    DESCRIPTION\nVERSION     latest   of the base\nMODE        slow     \n\n\
+                    SECRET   REQUIRED\nkey      true\n\nSSH       REQUIRED\ndefault   \n\n";
+    assert_eq!(output.stdout, expected);
+    let outline = json(&bench.build(&context, &["--call=outline,format=json", "--target=build"]).stdout);
+    assert_eq!(outline["name"], "build");
+    assert_eq!(outline["args"][1]["name"], "MODE");
+    assert_eq!(outline["secrets"][0]["required"], true);
+    let targets = json(&bench.build(&context, &["--call=targets,format=json"]).stdout);
+    assert_eq!(targets["targets"][1]["default"], true);
+    assert_eq!(targets["targets"][0]["base"], "busybox:$VERSION");
+}
+
+#[test]
+fn check_reads_a_directory_or_a_file_and_needs_nothing_else() {
+    let bench = Bench::new();
+    let context = context_of(FAULTY, &[]);
+    let path = context.path().display().to_string();
+    let output = bench.jettison.run(&["check", "--format", "json", &path]);
+    assert_eq!(output.code, 1);
+    let found = json(&output.stdout);
+    assert!(found.as_array().unwrap().iter().any(|row| row["code"] == "FromAsCasing" && row["line"] == 1));
+    for format in ["text", "sarif", "github"] {
+        let output = bench.jettison.run(&["check", "--format", format, &format!("{path}/Dockerfile")]);
+        assert_eq!(output.code, 1);
+        assert!(output.stdout.contains("FromAsCasing"), "{}", output.stdout);
+    }
+    let output = bench.jettison.run(&["check", "-f", "/dev/null"]);
+    assert!(output.stdout.contains("the Dockerfile cannot be empty"), "{}", output.stdout);
+}
