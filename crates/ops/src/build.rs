@@ -22,7 +22,7 @@ use jettison_store::{Store, TagEntry};
 pub use self::checks::{Answer, Call, call, check};
 use self::outputs::{Exported, export_to, names};
 use self::sources::{named_contexts, sources};
-use self::summary::{layers, problems, size_line};
+use self::summary::{Summary, summary};
 use crate::settings::{BuildSettings, Network};
 use crate::stored::Stored;
 use crate::{Error, Faults, SourceFile};
@@ -149,8 +149,8 @@ fn deliver(
     warnings: Faults,
 ) -> Result<BuildReport, Error> {
     let stored = Stored::open(workplace.store, built.image.clone())?;
-    let problems = problems(&stored)?;
     let names = names(settings)?;
+    let Summary { size, layers, problems } = summary(workplace.store, built, &stored, &names)?;
     let mut exported = Exported::default();
     for output in &settings.outputs {
         export_to(output, settings, built, &stored, &names, workplace, &mut exported)?;
@@ -169,8 +169,8 @@ fn deliver(
     workplace.store.sync()?;
     let report = BuildReport {
         image: built.image.config,
-        size: size_line(workplace.store, built, &names)?,
-        layers: layers(&stored)?,
+        size,
+        layers,
         tags: names,
         manifest,
         pushed,

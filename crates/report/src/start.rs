@@ -11,7 +11,7 @@ use crate::libraries::{self, Missing};
 use crate::owner::{self, Owner};
 
 /// One reason why a container would not start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
     /// What is wrong and what is missing: a lower-case fragment.
     pub message: String,

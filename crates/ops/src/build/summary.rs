@@ -5,16 +5,66 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use jettison_build::Built;
-use jettison_image::Reference;
+use jettison_image::{Digest, Digester, Reference};
 use jettison_layer::{Content as LayerContents, Kind};
 use jettison_report::{LayerContent, Problem, Size, Stage, StageLayer};
 use jettison_store::Store;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::stored::Stored;
 
+/// The kind of records that keep summaries.
+const SUMMARIES: &str = "summaries";
+
+/// What a build says of its image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Summary {
+    /// How large it is and what was left behind.
+    pub(super) size: String,
+    /// Its layers: the instruction and the bytes of files.
+    pub(super) layers: Vec<(String, u64)>,
+    /// Why a container of it would not start.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Sums up an image, or recalls what was said of it: a build that had nothing to do looks into no layer.
+pub(super) fn summary(
+    store: &Store,
+    built: &Built,
+    stored: &Stored<'_>,
+    names: &[Reference],
+) -> Result<Summary, Error> {
+    let name = names.first().map_or_else(|| built.image.config.short(), Reference::familiar);
+    let key = key(store, built, &name)?;
+    let records = store.records(SUMMARIES);
+    if let Some(known) = records.get(&key)? {
+        return Ok(known);
+    }
+    let summary = Summary {
+        size: size_line(store, built, &name)?,
+        layers: layers(stored)?,
+        problems: problems(stored)?,
+    };
+    records.put(&key, &summary, &[])?;
+    Ok(summary)
+}
+
+/// The digest of all that a summary depends on. What it can say of a layer depends on whether the store has that.
+fn key(store: &Store, built: &Built, name: &str) -> Result<Digest, Error> {
+    let mut key = Digester::new();
+    key.field(b"summary v1").field(name.as_bytes()).field(built.image.config.as_bytes());
+    for stage in &built.stages {
+        key.field(stage.name.as_bytes()).field(stage.tree.as_bytes());
+        for layer in &stage.layers {
+            key.field(if store.layer(&layer.id)?.is_some() { b"y" } else { b"n" });
+        }
+    }
+    Ok(key.finish())
+}
+
 /// Why a container of the image would not start. What was never unpacked cannot be looked into.
-pub(super) fn problems(stored: &Stored<'_>) -> Result<Vec<Problem>, Error> {
+fn problems(stored: &Stored<'_>) -> Result<Vec<Problem>, Error> {
     let Some(tree) = stored.tree()? else { return Ok(Vec::new()) };
     let contents: Vec<Option<Arc<dyn LayerContents>>> =
         (0..stored.layers().len()).map(|number| stored.content_at_hand(number)).collect::<Result<_, _>>()?;
@@ -36,7 +86,7 @@ pub(super) fn problems(stored: &Stored<'_>) -> Result<Vec<Problem>, Error> {
 }
 
 /// The layers of the image by instruction, with the bytes of their files.
-pub(super) fn layers(stored: &Stored<'_>) -> Result<Vec<(String, u64)>, Error> {
+fn layers(stored: &Stored<'_>) -> Result<Vec<(String, u64)>, Error> {
     let mut layers = Vec::new();
     for row in jettison_report::layer_rows(&stored.config) {
         if let Some((number, _)) = row.layer {
@@ -46,7 +96,7 @@ pub(super) fn layers(stored: &Stored<'_>) -> Result<Vec<(String, u64)>, Error> {
     Ok(layers)
 }
 
-pub(super) fn size_line(store: &Store, built: &Built, names: &[Reference]) -> Result<String, Error> {
+fn size_line(store: &Store, built: &Built, name: &str) -> Result<String, Error> {
     let mut known: HashMap<String, LayerContent> = HashMap::new();
     let mut stages = Vec::new();
     for stage in &built.stages {
@@ -74,6 +124,5 @@ pub(super) fn size_line(store: &Store, built: &Built, names: &[Reference]) -> Re
     stages.retain(|stage| !within(stage));
     let discarded: Vec<String> = stages.iter().map(|stage| stage.name.clone()).collect();
     let left: Size = jettison_report::measure(&stages);
-    let name = names.first().map_or_else(|| built.image.config.short(), Reference::familiar);
-    Ok(jettison_report::summary(&name, jettison_report::measure(&[target]), &discarded, left))
+    Ok(jettison_report::summary(name, jettison_report::measure(&[target]), &discarded, left))
 }
