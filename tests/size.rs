@@ -64,7 +64,7 @@ fn what_cannot_start_is_warned_about_by_name() {
                 std::fs::read(jettison_testkit::tools::require("busybox")).unwrap(),
             );
         let output = Bench::new().build(&context, &["-t", "x"]);
-        output.says("warning").says(word);
+        output.says("warning:").says(word);
     }
 }
 
@@ -77,6 +77,6 @@ fn what_can_start_is_not_warned_about() {
         "USER 12345\nENTRYPOINT [\"/bin/ls\"]",
     ] {
         let output = Bench::new().build(&Context::of(&format!("FROM alpine\n{end}\n")), &["-t", "x"]);
-        output.says_not("warning");
+        output.says_not("warning:");
     }
 }
