@@ -225,3 +225,21 @@ fn a_context_that_is_known_is_copied_all_the_same() {
     let image = twice.bench.image(&twice.context, &["--no-cache"]);
     assert_eq!(image.tree().text("/built"), "1");
 }
+
+#[test]
+fn a_trace_has_a_span_for_each_step() {
+    let bench = Bench::new();
+    let context = context_of(DOCKERFILE, &[("deps", "1"), ("main", "1"), ("third", "1")]);
+    let file = bench.jettison.path("work/trace.json");
+    bench.build(&context, &["--trace", file.to_str().unwrap()]);
+    let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let outcome = |name: &str| {
+        let span =
+            events.iter().find(|event| event["ph"] == "X" && event["name"].as_str().unwrap().ends_with(name));
+        span.unwrap_or_else(|| panic!("no span for {name}"))["args"]["outcome"].clone()
+    };
+    for step in ["WORKDIR /src", "COPY deps .", "RUN cat main > /built", "COPY --from=other /third /third"] {
+        assert_eq!(outcome(step), "done", "{step}");
+    }
+}

@@ -1,5 +1,7 @@
 //! `build`: docker's flags.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::not_yet::BuildNotYet;
@@ -61,6 +63,9 @@ pub struct BuildArgs {
     /// How to show progress
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub progress: ProgressMode,
+    /// File to write when each step ran to, in Chrome's trace event format
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Where the result goes: "type=image|oci|docker|tar|local|registry,dest=PATH" (can be repeated)
     #[arg(short, long = "output", value_name = "SPEC")]
     pub outputs: Vec<String>,

@@ -3,6 +3,7 @@
 mod lines;
 mod plain;
 mod rawjson;
+mod timeline;
 mod tty;
 
 use std::io::{self, IsTerminal, Write};
@@ -14,6 +15,7 @@ use jettison_build::Event;
 
 pub use plain::Plain;
 pub use rawjson::RawJson;
+pub use timeline::Timeline;
 pub use tty::Tty;
 
 use crate::args::ProgressMode;
@@ -69,7 +71,7 @@ pub fn renderer(mode: ProgressMode, no_color: bool) -> Box<dyn Renderer> {
 /// A renderer in a thread of its own, so that the build never waits for a terminal.
 pub struct Screen {
     sender: mpsc::Sender<(SystemTime, Event)>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Timeline>,
 }
 
 impl Screen {
@@ -88,27 +90,25 @@ impl Screen {
         }
     }
 
-    /// Waits until all is shown.
+    /// Waits until all is shown, and returns when it all happened.
     ///
     /// All sinks must be gone, or this waits for ever.
-    pub fn finish(self) {
+    pub fn finish(self) -> Timeline {
         drop(self.sender);
         // A renderer that panicked has said so itself.
-        let _ = self.thread.join();
+        self.thread.join().unwrap_or_default()
     }
 }
 
-fn show(mut renderer: Box<dyn Renderer>, events: &mpsc::Receiver<(SystemTime, Event)>) {
+fn show(mut renderer: Box<dyn Renderer>, events: &mpsc::Receiver<(SystemTime, Event)>) -> Timeline {
+    let mut timeline = Timeline::default();
     // A closed standard error must not stop the build: from the first error on, events are only taken.
     let mut broken = false;
     loop {
         let result = match events.recv_timeout(TICK) {
             Ok((now, event)) => {
-                if broken {
-                    Ok(())
-                } else {
-                    renderer.event(now, &event).and_then(|()| renderer.tick(now))
-                }
+                timeline.event(now, &event);
+                if broken { Ok(()) } else { renderer.event(now, &event).and_then(|()| renderer.tick(now)) }
             }
             Err(RecvTimeoutError::Timeout) if broken => Ok(()),
             Err(RecvTimeoutError::Timeout) => renderer.tick(SystemTime::now()),
@@ -120,6 +120,7 @@ fn show(mut renderer: Box<dyn Renderer>, events: &mpsc::Receiver<(SystemTime, Ev
         let _ = renderer.finish(SystemTime::now());
         let _ = io::stderr().flush();
     }
+    timeline
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `build`: progress while it goes on, then what came of it.
 
+use std::fs;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,9 +12,9 @@ use crate::args::{BuildArgs, ProgressMode};
 use crate::diagnostic;
 use crate::environment::{Environment, registry_client, user_variable};
 use crate::failure::{Failure, code};
-use crate::format::{docker_size, printable};
+use crate::format::{docker_size, duration, printable};
 use crate::output::{colors, note, print_line};
-use crate::progress::{Screen, renderer};
+use crate::progress::{Screen, Timeline, renderer};
 use crate::{interrupt, settings};
 
 /// Builds an image.
@@ -55,7 +56,12 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure>
         };
         jettison_ops::build(&settings, &workplace, &mut io::stdin())
     };
-    screen.finish();
+    let timeline = screen.finish();
+    if let Some(path) = &args.trace {
+        let text = timeline.trace().to_string();
+        fs::write(path, text)
+            .map_err(|error| Failure::command(format!("cannot write {}: {error}", path.display())))?;
+    }
     if cancel.is_cancelled() {
         return Err(Failure::command("interrupted").with_code(code::INTERRUPTED));
     }
@@ -69,12 +75,12 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure>
         };
     }
     if mode != ProgressMode::Rawjson {
-        note(&summary(&report, started.elapsed(), color));
+        note(&summary(&report, &timeline, started.elapsed(), color));
     }
     Ok(code::OK)
 }
 
-fn summary(report: &BuildReport, elapsed: Duration, color: bool) -> String {
+fn summary(report: &BuildReport, timeline: &Timeline, elapsed: Duration, color: bool) -> String {
     let mut text = String::new();
     if !report.warnings.diagnostics.is_empty() {
         text += &diagnostic::render_all(&report.warnings.file, &report.warnings.diagnostics, color);
@@ -84,6 +90,12 @@ fn summary(report: &BuildReport, elapsed: Duration, color: bool) -> String {
         text += &format!("warning: the image may not start: {}\n", printable(&problem.message));
         if let Some(help) = &problem.help {
             text += &format!("help: {}\n", printable(help));
+        }
+    }
+    if let Some(path) = timeline.critical_path() {
+        text += "\nthe build waited for\n";
+        for (step, took) in path {
+            text += &format!("  {:>9}  {}\n", duration(took), printable(&step));
         }
     }
     text += "\n";
