@@ -67,6 +67,45 @@ fn chown_applies_to_what_was_unpacked() {
 }
 
 #[test]
+fn chmod_and_exclude_say_nothing_about_archives() {
+    let context =
+        Context::of("FROM busybox\nADD --chmod=777 --exclude=d a.tar /to/\n").file("a.tar", archive());
+    let tree = Bench::new().image(&context, &[]).tree();
+    assert_eq!((tree.get("/to/d").mode, tree.get("/to/d/f").mode), (0o750, 0o640));
+}
+
+#[test]
+fn entries_of_an_archive_take_the_place_of_what_is_there() {
+    let archive = Layer::new()
+        .file("full", 0o600, "now a file")
+        .dir("file", 0o711)
+        .dir("link", 0o755)
+        .file("link/f", 0o644, "")
+        .file("through/f", 0o644, "text")
+        .to_tar();
+    let dockerfile = "FROM busybox\n\
+        RUN mkdir -p /full/of/files /real && echo 1 >/file && ln -s real /link && ln -s real /through\n\
+        ADD a.tar /\n";
+    let context = Context::of(dockerfile).file("a.tar", archive);
+    let tree = Bench::new().image(&context, &[]).tree();
+    assert_eq!(tree.text("/full"), "now a file");
+    assert_eq!((tree.get("/file").kind, tree.get("/file").mode), (Kind::Directory, 0o711));
+    // A directory that the archive lists replaces a link; one that it only uses is looked for through it.
+    assert_eq!(tree.get("/link").kind, Kind::Directory);
+    assert_eq!(tree.get("/through").kind, Kind::Symlink);
+    assert_eq!(tree.below("/real"), ["f"]);
+}
+
+#[test]
+fn a_directory_that_two_archives_remove_and_make_again_is_empty() {
+    let file = Layer::new().file("d", 0o644, "").to_tar();
+    let directory = Layer::new().dir("d", 0o755).file("d/new", 0o644, "").to_tar();
+    let dockerfile = "FROM busybox\nRUN mkdir /d && echo 1 >/d/old\nADD a.tar b.tar /\n";
+    let context = Context::of(dockerfile).file("a.tar", file).file("b.tar", directory);
+    assert_eq!(Bench::new().image(&context, &[]).tree().below("/d"), ["new"]);
+}
+
+#[test]
 fn unpack_false_and_copy_leave_an_archive_as_it_is() {
     let context = Context::of("FROM scratch\nADD --unpack=false a.tar /added\nCOPY a.tar /copied\n")
         .file("a.tar", archive());

@@ -5,12 +5,20 @@ use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use jettison_layer::{Content, Entry, Tree};
+use jettison_layer::{Content, Entry, Index, Tree};
 
 use crate::Error;
 
-/// An archive's entries, and their files.
-pub(crate) type Opened = (Arc<Tree>, Arc<dyn Content>);
+/// An archive that can be unpacked.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    /// What it holds, with the directories that it uses without listing them.
+    pub(crate) tree: Arc<Tree>,
+    /// What it lists.
+    pub(crate) listed: Arc<Index>,
+    /// Its files.
+    pub(crate) content: Arc<dyn Content>,
+}
 
 /// Opens a file as an archive; `None` where it is none, and is copied like any file.
 ///
@@ -33,7 +41,9 @@ pub(crate) fn open(content: &dyn Content, entry: &Entry, scratch: &Path) -> Resu
     }
     let mut archive = jettison_layer::read_archive(file, tempfile::tempfile_in(scratch).map_err(failed)?)?;
     jettison_layer::fill_digests(&mut archive.index.entries, &archive.content, 1)?;
-    Ok(Some((Arc::new(Tree::new([Arc::new(archive.index)])), Arc::new(archive.content))))
+    let listed = Arc::new(archive.index);
+    let tree = Arc::new(Tree::new([listed.clone()]));
+    Ok(Some(Opened { tree, listed, content: Arc::new(archive.content) }))
 }
 
 /// Gives the content of a file that is not one on disk a file of its own.

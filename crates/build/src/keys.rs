@@ -64,7 +64,7 @@ fn mount(key: &mut Digester, mount: &Mount) {
 ///
 /// With `--link` the layer does not depend on the parent, and `parent` is the empty tree.
 pub(crate) fn copy(parent: &Digest, copy: &Copy, owner: Option<(u32, u32)>, contents: &Digest) -> Digest {
-    let mut key = start("copy v1", parent);
+    let mut key = start("copy v2", parent);
     key.field(copy.destination.as_bytes());
     key.field(format!("{owner:?}").as_bytes());
     key.field(
@@ -76,7 +76,10 @@ pub(crate) fn copy(parent: &Digest, copy: &Copy, owner: Option<(u32, u32)>, cont
         .as_bytes(),
     );
     list(&mut key, &copy.exclude);
-    key.field(&[u8::from(copy.parents), u8::from(copy.extract)]);
+    for source in &copy.sources {
+        key.field(source.include.as_deref().unwrap_or_default().as_bytes());
+    }
+    key.field(&[u8::from(copy.extract)]);
     key.field(contents.as_bytes());
     key.finish()
 }

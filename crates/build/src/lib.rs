@@ -5,6 +5,7 @@
 mod archive;
 mod base;
 mod context;
+mod copied;
 mod copy;
 mod copy_step;
 mod engine;

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use jettison_dockerfile::ignore::Patterns;
+use jettison_dockerfile::glob::has_wildcards;
 use jettison_image::{Digest, Digester};
-use jettison_layer::{Content, Entry, Kind, Tree, TreeContent, file_name};
-use jettison_plan::{Copy, Graph, MountKind, Operation, Origin};
+use jettison_layer::{Content, Entry, Kind, Node, Tree, TreeContent, file_name};
+use jettison_plan::{Copy, CopySource, Graph, MountKind, Operation, Origin};
 
 use crate::context::ContextFiles;
 use crate::layers::{Layers, Snapshot, lock};
@@ -139,8 +139,12 @@ impl<'a> Sources<'a> {
         Ok(Some(digest))
     }
 
-    /// Takes the digests of all files at and below `top` that nobody has taken yet, on all cores.
-    pub(crate) fn take_digests(&self, source: &Source, top: &[u8]) -> Result<(), Error> {
+    /// Takes the digests of those of `nodes` that nobody has taken yet, on all cores.
+    pub(crate) fn take_digests<'t>(
+        &self,
+        source: &Source,
+        nodes: impl Iterator<Item = Node<'t>>,
+    ) -> Result<(), Error> {
         /// Below this many files a thread costs more than it saves.
         const FILES_PER_THREAD: usize = 32;
         let missing: Vec<(usize, &Entry)> = {
@@ -149,7 +153,7 @@ impl<'a> Sources<'a> {
                 matches!(entry.kind, Kind::File { digest: None, .. })
                     && !taken.contains_key(&(source.name(*layer), entry.path.clone()))
             };
-            source.tree.subtree(top).map(|node| node.content()).filter(untaken).collect()
+            nodes.map(|node| node.content()).filter(untaken).collect()
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(missing.len() / FILES_PER_THREAD).max(1);
@@ -311,23 +315,21 @@ fn wanted(graph: &Graph) -> BTreeMap<Option<String>, Vec<String>> {
 
 /// The part of each source before its first pattern.
 fn literal_starts(copy: &Copy) -> Vec<String> {
-    let literal = |component: &&str| !jettison_dockerfile::glob::has_wildcards(component);
-    let start = |source: &String| {
-        let components: Vec<&str> =
-            source.split('/').filter(|part| *part != ".").take_while(literal).collect();
-        components.join("/")
-    };
-    copy.sources.iter().map(start).collect()
+    copy.sources.iter().map(literal_start).collect()
+}
+
+fn literal_start(source: &CopySource) -> String {
+    // In the patterns of --parents, unlike in paths, a backslash takes away the meaning of what follows.
+    let literal = |component: &&str| !has_wildcards(component);
+    let plain = |component: &&str| !has_wildcards(component) && !component.contains('\\');
+    let mut start: Vec<&str> = source.path.split('/').take_while(literal).collect();
+    if !has_wildcards(&source.path) {
+        start.extend(source.include.iter().flat_map(|include| include.split('/')).take_while(plain));
+    }
+    start.retain(|component| !component.is_empty());
+    start.join("/")
 }
 
 fn relative(path: &str) -> String {
     path.trim_start_matches('/').to_owned()
-}
-
-/// Reads the patterns of `--exclude`.
-pub(crate) fn exclusions(patterns: &[String]) -> Result<Option<Patterns>, String> {
-    if patterns.is_empty() {
-        return Ok(None);
-    }
-    Patterns::new(patterns).map(Some).map_err(|error| error.to_string())
 }

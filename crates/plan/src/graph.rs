@@ -179,8 +179,8 @@ pub enum Sharing {
 pub struct Copy {
     /// Where the sources are.
     pub from: Origin,
-    /// Paths and patterns, relative to the root of `from`, without leading slash.
-    pub sources: Vec<String>,
+    /// What of `from` is copied, in order.
+    pub sources: Vec<CopySource>,
     /// Files whose content stands in the Dockerfile.
     pub files: Vec<InlineFile>,
     /// Absolute; a trailing slash says that it is a directory.
@@ -191,12 +191,19 @@ pub struct Copy {
     pub chmod: Option<Chmod>,
     /// Patterns of what is left out.
     pub exclude: Vec<String>,
-    /// Whether the sources' parent directories are kept.
-    pub parents: bool,
     /// Whether the layer is independent of its parent.
     pub link: bool,
     /// ADD: whether archives are extracted.
     pub extract: bool,
+}
+
+/// One source of a COPY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopySource {
+    /// A path or pattern, relative to the root, without leading slash: a file, or a directory whose content is meant.
+    pub path: String,
+    /// `--parents`: the pattern of what is taken of `path`, relative to it, with the directories on the way.
+    pub include: Option<String>,
 }
 
 /// Where files come from.

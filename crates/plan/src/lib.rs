@@ -17,8 +17,8 @@ mod stages;
 pub use context::context_key;
 pub use error::Error;
 pub use graph::{
-    Chmod, Copy, Graph, ImageSource, InlineFile, Label, Mount, MountKind, NetworkMode, Node, NodeId,
-    Operation, Origin, Run, Sharing, StagePlan, Workdir,
+    Chmod, Copy, CopySource, Graph, ImageSource, InlineFile, Label, Mount, MountKind, NetworkMode, Node,
+    NodeId, Operation, Origin, Run, Sharing, StagePlan, Workdir,
 };
 pub use ports::expand as expand_ports;
 pub use request::{Base, BaseResolver, ContextKind, Request};

@@ -7,7 +7,7 @@ use jettison_image::{Config, DEFAULT_PATH, Digest, Platform, Reference};
 
 use crate::context::context_key;
 use crate::error::{Error, invalid, invalid_with_help};
-use crate::graph::{Copy, Graph, ImageSource, Label, Node, NodeId, Operation, Origin, StagePlan};
+use crate::graph::{Copy, CopySource, Graph, ImageSource, Label, Node, NodeId, Operation, Origin, StagePlan};
 use crate::instructions::{self, Step};
 use crate::mounts;
 use crate::request::{Base, BaseResolver, ContextKind, Request};
@@ -581,7 +581,8 @@ fn has_platform_flag(stage: Stage<'_>) -> bool {
 
 /// `FROM` a named context of files: all of it is the tree.
 fn whole_context(context: String) -> Operation {
-    Operation::Copy(Copy { sources: vec![String::new()], ..bare_copy(Origin::NamedContext(context), "/") })
+    let all = CopySource { path: String::new(), include: None };
+    Operation::Copy(Copy { sources: vec![all], ..bare_copy(Origin::NamedContext(context), "/") })
 }
 
 fn bare_copy(from: Origin, destination: &str) -> Copy {
@@ -593,7 +594,6 @@ fn bare_copy(from: Origin, destination: &str) -> Copy {
         chown: None,
         chmod: None,
         exclude: Vec::new(),
-        parents: false,
         link: false,
         extract: false,
     }

@@ -203,7 +203,7 @@ fn history_is_dockers() {
             "USER app",
             "WORKDIR /x",
             "WORKDIR /x/y",
-            "COPY --chown=a --chmod=755 f /x/y/g/ # buildkit",
+            "COPY --chown=a --chmod=755 f g/ # buildkit",
             "CMD [\"/bin/sh\" \"-c\" \"echo hi\"]",
             "ENTRYPOINT [\"e\"]",
             "SHELL [/bin/sh -c]",

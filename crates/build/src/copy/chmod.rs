@@ -1,4 +1,5 @@
-//! `--chmod`: what becomes of a mode.
+//! `--chmod`: what becomes of a mode. Symbolic ones are those of BSD's `setmode(3)`, which docker takes them by, with a
+//! file-creation mask of 0.
 
 use jettison_plan::Chmod;
 
@@ -7,67 +8,66 @@ pub(crate) fn apply(chmod: &Chmod, mode: u32, directory: bool) -> u32 {
     match chmod {
         Chmod::Octal(octal) => *octal,
         Chmod::Symbolic(text) => {
-            text.split(',').fold(mode, |mode, clause| apply_clause(clause, mode, directory))
+            text.split(',').fold(mode, |now, clause| apply_clause(clause, mode, now, directory))
         }
     }
 }
 
-/// Applies one clause such as `go=rX-w`. POSIX, chmod(1), with a file-creation mask of 0.
-fn apply_clause(clause: &str, mut mode: u32, directory: bool) -> u32 {
+/// Applies one clause such as `go=rX-w` to a file whose mode was `original` before the first clause.
+fn apply_clause(clause: &str, original: u32, mut mode: u32, directory: bool) -> u32 {
     let actions = clause.trim_start_matches(['u', 'g', 'o', 'a']);
-    let who = &clause[..clause.len() - actions.len()];
-    let all = who.is_empty() || who.contains('a');
-    let shifts: Vec<u32> = [('u', 6), ('g', 3), ('o', 0)]
-        .into_iter()
-        .filter(|(c, _)| all || who.contains(*c))
-        .map(|(_, s)| s)
-        .collect();
+    let who = Who::parse(&clause[..clause.len() - actions.len()]);
+    let executable = directory || original & 0o111 != 0;
     let mut rest = actions;
     while let Some(operator) = rest.chars().next() {
         let permissions = &rest[1..];
         let end = permissions.find(['+', '-', '=']).unwrap_or(permissions.len());
-        mode = apply_action(operator, &permissions[..end], &shifts, all, mode, directory);
+        let bits = who.bits(&permissions[..end], mode, executable);
+        mode = match operator {
+            '+' => mode | bits,
+            '-' => mode & !bits,
+            _ => mode & !who.scope() | bits,
+        };
         rest = &permissions[end..];
     }
     mode
 }
 
-fn apply_action(
-    operator: char,
-    permissions: &str,
-    shifts: &[u32],
-    all: bool,
-    mode: u32,
-    directory: bool,
-) -> u32 {
-    let (mut bits, mut scope) = (0, 0);
-    for shift in shifts {
-        scope |= 0o7 << shift;
-        for permission in permissions.chars() {
-            bits |= match permission {
-                'r' => 4 << shift,
-                'w' => 2 << shift,
-                'x' => 1 << shift,
-                'X' if directory || mode & 0o111 != 0 => 1 << shift,
-                'u' => (mode >> 6 & 7) << shift,
-                'g' => (mode >> 3 & 7) << shift,
-                'o' => (mode & 7) << shift,
-                's' if *shift == 6 => 0o4000,
-                's' if *shift == 3 => 0o2000,
-                't' if all => 0o1000,
-                _ => 0,
-            };
-        }
-        scope |= match shift {
-            6 => 0o4000,
-            3 => 0o2000,
-            _ => 0,
-        };
+/// Whose permissions a clause is about.
+struct Who {
+    user: bool,
+    group: bool,
+    others: bool,
+}
+
+impl Who {
+    fn parse(letters: &str) -> Who {
+        let has = |letter| letters.is_empty() || letters.contains('a') || letters.contains(letter);
+        Who { user: has('u'), group: has('g'), others: has('o') }
     }
-    match operator {
-        '+' => mode | bits,
-        '-' => mode & !bits,
-        _ => mode & !scope | bits,
+
+    /// What `=` clears.
+    fn scope(&self) -> u32 {
+        let part = |set: bool, bits: u32| if set { bits } else { 0 };
+        part(self.user, 0o4700) | part(self.group, 0o2070) | part(self.others, 0o007)
+    }
+
+    fn bits(&self, permissions: &str, mode: u32, executable: bool) -> u32 {
+        let spread = |bits: u32| (bits << 6 | bits << 3 | bits) & self.scope();
+        permissions.chars().fold(0, |bits, permission| {
+            bits | match permission {
+                'r' => spread(4),
+                'w' => spread(2),
+                'x' => spread(1),
+                'X' if executable => spread(1),
+                'u' => spread(mode >> 6 & 7),
+                'g' => spread(mode >> 3 & 7),
+                'o' => spread(mode & 7),
+                's' => 0o6000 & self.scope(),
+                't' if self.user || self.group => 0o1000,
+                _ => 0,
+            }
+        })
     }
 }
 
@@ -87,6 +87,13 @@ mod tests {
             ("u+s", 0o755, false, 0o4755),
             ("a=r", 0o4755, false, 0o444),
             ("u+x-w", 0o644, false, 0o544),
+            ("a-x,u+X", 0o755, false, 0o744),
+            ("+t", 0o755, true, 0o1755),
+            ("o+t", 0o755, true, 0o755),
+            ("+s", 0o755, false, 0o6755),
+            ("go+s", 0o755, false, 0o2755),
+            ("g=o", 0o604, false, 0o644),
+            ("u=rw,go=", 0o4777, false, 0o600),
         ] {
             let result = apply(&Chmod::Symbolic(text.to_owned()), mode, directory);
             assert_eq!(result, expected, "{text} on {mode:o} gives {result:o}");

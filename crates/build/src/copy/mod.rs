@@ -4,8 +4,23 @@
 //! copier (`tonistiigi/fsutil/copy`).
 
 mod chmod;
+mod extract;
+mod filter;
 mod place;
+mod placement;
 mod select;
 
-pub(crate) use place::{PlaceError, Placed, Placement};
+pub(crate) use filter::Filter;
+pub(crate) use placement::{PlaceError, Placed, Placement};
 pub(crate) use select::{Item, SelectError, select};
+
+/// Returns `path` without the directory `top` in front.
+fn relative<'p>(path: &'p [u8], top: &[u8]) -> &'p [u8] {
+    let rest = path.strip_prefix(top).unwrap_or(path);
+    rest.strip_prefix(b"/").unwrap_or(rest)
+}
+
+/// Returns the directory of a path of the tree; the root's is the root.
+fn parent(path: &[u8]) -> &[u8] {
+    jettison_layer::parent(path).unwrap_or_default()
+}

@@ -56,7 +56,7 @@ fn command(state: &State, run: &RunSyntax) -> (Vec<String>, Option<InlineFile>) 
     if let [heredoc] = run.heredocs.as_slice()
         && is_only_word(text)
     {
-        if heredoc.raw_body.starts_with("#!") {
+        if heredoc.body.starts_with("#!") {
             let name = format!("{SCRIPT_DIRECTORY}{}", heredoc.name);
             let script = InlineFile { name: heredoc.name.clone(), content: heredoc.body.clone() };
             return (vec![name], Some(script));

@@ -4,9 +4,18 @@ use jettison_dockerfile::{Add, Copy as CopySyntax, Source, Transfer, Word};
 
 use super::{Scope, Step, clean, join};
 use crate::error::{Error, invalid, unsupported};
-use crate::graph::{Chmod, Copy, InlineFile, Origin};
+use crate::graph::{Chmod, Copy, CopySource, InlineFile, Origin};
 use crate::history;
 use crate::stages::State;
+
+/// What COPY and ADD have in common, expanded but otherwise as written.
+struct Written {
+    sources: Vec<String>,
+    files: Vec<InlineFile>,
+    destination: String,
+    chown: Option<String>,
+    chmod: Option<String>,
+}
 
 pub(super) fn copy(scope: &Scope<'_>, state: &mut State, copy: &CopySyntax) -> Result<Step, Error> {
     if let Some(from) = &copy.from
@@ -15,35 +24,39 @@ pub(super) fn copy(scope: &Scope<'_>, state: &mut State, copy: &CopySyntax) -> R
         let message = "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround";
         return Err(invalid("from", from.span, message));
     }
-    if copy.parents {
-        return Err(unsupported(copy.transfer.destination.span, "COPY --parents"));
-    }
-    let mut step = transfer(scope, state, &copy.transfer)?;
-    if let Some(url) = step.sources.iter().find(|source| is_url(source) || is_git(source)) {
+    let written = expand(scope, state, &copy.transfer)?;
+    if let Some(url) = written.sources.iter().find(|source| is_url(source) || is_git(source)) {
         let span = copy.transfer.destination.span;
         return Err(invalid("copy-url", span, format!("source can't be a URL for COPY: {url}")));
     }
-    history::layer(&mut state.config, history_text("COPY", &step));
-    root_sources(&mut step);
+    let source = if copy.parents { with_parents } else { without_parents };
+    let mut step = transfer(state, &copy.transfer, &written)?;
+    step.sources = written.sources.iter().map(|path| source(path)).collect();
+    let keyword = if copy.parents { "COPY --parents" } else { "COPY" };
+    history::layer(&mut state.config, history_text(keyword, &written));
     Ok(Step::Copy(step, copy.from.clone()))
 }
 
 pub(super) fn add(scope: &Scope<'_>, state: &mut State, add: &Add) -> Result<Step, Error> {
-    let mut step = transfer(scope, state, &add.transfer)?;
-    step.extract = add.unpack.unwrap_or(true);
-    if let Some(url) = step.sources.iter().find(|source| is_url(source) || is_git(source)) {
+    let written = expand(scope, state, &add.transfer)?;
+    if let Some(url) = written.sources.iter().find(|source| is_url(source) || is_git(source)) {
         return Err(unsupported(add.transfer.destination.span, format!("ADD of {url}")));
     }
     if let Some(checksum) = &add.checksum {
         return Err(invalid("checksum", checksum.span, "checksum requires a single HTTP or Git source"));
     }
-    history::layer(&mut state.config, history_text("ADD", &step));
-    root_sources(&mut step);
+    let mut step = transfer(state, &add.transfer, &written)?;
+    step.sources = written.sources.iter().map(|path| without_parents(path)).collect();
+    step.extract = add.unpack.unwrap_or(true);
+    history::layer(&mut state.config, history_text("ADD", &written));
     Ok(Step::Copy(step, None))
 }
 
-fn transfer(scope: &Scope<'_>, state: &State, transfer: &Transfer) -> Result<Copy, Error> {
+fn expand(scope: &Scope<'_>, state: &State, transfer: &Transfer) -> Result<Written, Error> {
     let expand = |word: &Word| scope.expand(word, state);
+    let given = |word: &Option<Word>| -> Result<Option<String>, Error> {
+        Ok(word.as_ref().map(expand).transpose()?.filter(|text| !text.is_empty()))
+    };
     let mut sources = Vec::new();
     let mut files = Vec::new();
     for source in &transfer.sources {
@@ -59,19 +72,48 @@ fn transfer(scope: &Scope<'_>, state: &State, transfer: &Transfer) -> Result<Cop
             }
         }
     }
-    let chmod = transfer.chmod.as_ref().map(|word| chmod(&expand(word)?, word)).transpose()?;
-    Ok(Copy {
-        from: Origin::Context,
+    let destination = expand(&transfer.destination)?;
+    Ok(Written {
         sources,
         files,
-        destination: destination(&state.config.config.working_dir, &expand(&transfer.destination)?),
-        chown: transfer.chown.as_ref().map(expand).transpose()?.filter(|owner| !owner.is_empty()),
-        chmod: chmod.flatten(),
+        destination,
+        chown: given(&transfer.chown)?,
+        chmod: given(&transfer.chmod)?,
+    })
+}
+
+/// Returns the step, whose sources are yet to be told.
+fn transfer(state: &State, transfer: &Transfer, written: &Written) -> Result<Copy, Error> {
+    let chmod = match (&written.chmod, &transfer.chmod) {
+        (Some(text), Some(word)) => Some(chmod(text, word)?),
+        _ => None,
+    };
+    Ok(Copy {
+        from: Origin::Context,
+        sources: Vec::new(),
+        files: written.files.clone(),
+        destination: destination(&state.config.config.working_dir, &written.destination),
+        chown: written.chown.clone(),
+        chmod,
         exclude: transfer.exclude.iter().map(|word| word.text.clone()).collect(),
-        parents: false,
         link: transfer.link,
         extract: false,
     })
+}
+
+/// A source is rooted: a leading slash means nothing, and `..` cannot leave.
+fn without_parents(path: &str) -> CopySource {
+    CopySource { path: rooted(path), include: None }
+}
+
+/// With `--parents`, the first `/./` ends the directories that are left out, and the rest is a pattern.
+fn with_parents(path: &str) -> CopySource {
+    let (base, include) = path.split_once("/./").unwrap_or(("", path));
+    CopySource { path: rooted(base), include: Some(rooted(include)) }
+}
+
+fn rooted(path: &str) -> String {
+    clean(path).trim_start_matches('/').to_owned()
 }
 
 /// Makes the destination absolute; a trailing slash, `.` or nothing says that it is a directory.
@@ -81,22 +123,17 @@ fn destination(working_dir: &str, path: &str) -> String {
     if directory && path != "/" { path + "/" } else { path }
 }
 
-fn chmod(text: &str, word: &Word) -> Result<Option<Chmod>, Error> {
-    if text.is_empty() {
-        return Ok(None);
-    }
+fn chmod(text: &str, word: &Word) -> Result<Chmod, Error> {
     let octal = text.bytes().all(|b| b.is_ascii_digit());
     if octal {
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
         let message = || {
             format!("invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777")
         };
-        return mode
-            .map(|mode| Some(Chmod::Octal(mode)))
-            .ok_or_else(|| invalid("chmod", word.span, message()));
+        return mode.map(Chmod::Octal).ok_or_else(|| invalid("chmod", word.span, message()));
     }
     if is_symbolic(text) {
-        return Ok(Some(Chmod::Symbolic(text.to_owned())));
+        return Ok(Chmod::Symbolic(text.to_owned()));
     }
     Err(invalid("chmod", word.span, format!("invalid chmod parameter: '{text}'")))
 }
@@ -110,31 +147,21 @@ fn is_symbolic(text: &str) -> bool {
     })
 }
 
-/// `COPY --chown=a src dest # buildkit`, with what was expanded, and without `--from` and `--link`.
-fn history_text(keyword: &str, copy: &Copy) -> String {
+/// `COPY --chown=a src dest # buildkit`: what was expanded, without `--from`, `--link` and `--exclude`.
+fn history_text(keyword: &str, written: &Written) -> String {
     let mut text = keyword.to_owned();
-    if let Some(chown) = &copy.chown {
-        text += &format!(" --chown={chown}");
+    for (flag, value) in [("chown", &written.chown), ("chmod", &written.chmod)] {
+        if let Some(value) = value {
+            text += &format!(" --{flag}={value}");
+        }
     }
-    match &copy.chmod {
-        Some(Chmod::Octal(mode)) => text += &format!(" --chmod={mode:o}"),
-        Some(Chmod::Symbolic(mode)) => text += &format!(" --chmod={mode}"),
-        None => {}
-    }
-    for source in &copy.sources {
+    for source in &written.sources {
         text += &format!(" {source}");
     }
-    for file in &copy.files {
+    for file in &written.files {
         text += &format!(" <<{}", file.name);
     }
-    format!("{text} {} # buildkit", copy.destination)
-}
-
-/// Sources are rooted: a leading slash means nothing and `..` cannot leave.
-fn root_sources(copy: &mut Copy) {
-    for source in &mut copy.sources {
-        *source = clean(source).trim_start_matches('/').to_owned();
-    }
+    format!("{text} {} # buildkit", written.destination)
 }
 
 fn is_url(source: &str) -> bool {
@@ -163,6 +190,22 @@ mod tests {
             ("/x/../y", "/y"),
         ] {
             assert_eq!(destination("/w", path), absolute, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_pivot_divides_a_source() {
+        for (path, base, include) in [
+            ("./x/a.txt", "", "x/a.txt"),
+            ("./x/./y/", "x", "y"),
+            ("/t/a/./b/./c", "t/a", "b/c"),
+            ("/t/a/d/.", "", "t/a/d"),
+            ("../x/./../y", "x", "y"),
+            ("/t/b*/./c/**/e", "t/b*", "c/**/e"),
+            (".", "", ""),
+        ] {
+            let source = CopySource { path: base.to_owned(), include: Some(include.to_owned()) };
+            assert_eq!(with_parents(path), source, "{path}");
         }
     }
 }
