@@ -15,6 +15,7 @@ mod copy;
 mod copy_flags;
 mod dependencies;
 mod errors;
+mod mounts;
 mod outputs;
 mod parents;
 mod registry;

@@ -59,7 +59,7 @@ impl Engine<'_> {
         let contents = self.fingerprint(&selection, copy)?;
         let base = if link { Snapshot::empty() } else { parent.clone() };
         let key = keys::copy(&base.id, copy, owner, &contents);
-        self.once(&key, || {
+        self.once(&key, span, || {
             let layer = self.copy_now(copy, span, &base, &selection, owner, form)?;
             self.sources.remember(&selection.source)?;
             Ok(layer)
@@ -108,7 +108,7 @@ impl Engine<'_> {
         span: Span,
     ) -> Result<(LayerId, bool), Error> {
         let key = keys::workdir(&parent.id, workdir);
-        self.once(&key, || self.workdir_now(workdir, parent, span))
+        self.once(&key, span, || self.workdir_now(workdir, parent, span))
     }
 
     fn workdir_now(&self, workdir: &Workdir, parent: &Snapshot, span: Span) -> Result<LayerId, Error> {

@@ -1,13 +1,14 @@
 //! A build: plans the Dockerfile, runs the steps that are not cached, and puts the image together.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jettison_dockerfile::Span;
 use jettison_image::{Descriptor, Digest, Platform};
-use jettison_plan::{Base, Graph, ImageSource, MountKind, Operation, Origin};
+use jettison_plan::{Base, Graph, ImageSource, Operation, Origin, Stage};
 use jettison_registry::{Cancel, Client};
 use jettison_sandbox::{Identity, Killer};
 use jettison_store::{LayerId, Object, Store};
@@ -26,7 +27,7 @@ use crate::{Error, schedule};
 const STEPS: &str = "steps";
 
 /// How often a build looks whether it was canceled.
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 /// What a build works with.
 pub struct Environment<'a> {
@@ -65,6 +66,8 @@ pub(crate) struct Engine<'a> {
     /// In which form each node's layer is kept.
     forms: Vec<Form>,
     notes: Mutex<BTreeSet<String>>,
+    /// `--no-cache-filter`: where the instructions of those stages stand.
+    uncached: HashSet<(usize, usize)>,
 }
 
 /// Builds the target of a Dockerfile. Nothing is tagged or exported.
@@ -106,7 +109,9 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Built, 
         bases: &bases,
         forms: forms(&graph),
         notes: Mutex::default(),
+        uncached: uncached(request, &graph),
     };
+    engine.warn_of_unknown_stages();
     let snapshots = engine.run_all(environment.cancel)?;
     sources.remember_contexts()?;
     finish::finish(&engine, &snapshots)
@@ -178,25 +183,26 @@ impl Engine<'_> {
 
     /// Returns the layer of the step with this key, which `make` makes unless it was made before, and whether it was.
     ///
-    /// Equal steps of one build are made once: the layers above rest on the name of the one that is remembered.
+    /// Equal steps of one build are made once: the layers above rest on the name of the one that is remembered. `span` is
+    /// the step's instruction.
     pub(crate) fn once(
         &self,
         key: &Digest,
+        span: Span,
         make: impl FnOnce() -> Result<LayerId, Error>,
     ) -> Result<(LayerId, bool), Error> {
         let flight = lock(&self.running.flights).entry(*key).or_default().clone();
         let mut made_here = lock(&flight);
         let records = self.store.records(STEPS);
-        if (*made_here || !self.request.no_cache)
+        let no_cache = self.request.no_cache || self.uncached.contains(&(span.start, span.end));
+        if (*made_here || !no_cache)
             && let Some(record) = records.get::<StepRecord>(key)?
         {
             return Ok((record.layer, true));
         }
         let layer = make()?;
         // Another process may have been faster: what it made is what others build on.
-        if !self.request.no_cache
-            && let Some(record) = records.get::<StepRecord>(key)?
-        {
+        if !no_cache && let Some(record) = records.get::<StepRecord>(key)? {
             return Ok((record.layer, false));
         }
         let needs = [Object::Layer(layer.clone())];
@@ -213,12 +219,36 @@ impl Engine<'_> {
         if self.is_canceled() { Err(Error::Canceled) } else { Ok(()) }
     }
 
+    /// A name that no stage has may be mistyped.
+    fn warn_of_unknown_stages(&self) {
+        let (_, stages) = Stage::split(&self.request.dockerfile.dockerfile);
+        for name in &self.request.no_cache_filter {
+            if !stages.iter().any(|stage| stage.title().eq_ignore_ascii_case(name)) {
+                let message = format!("--no-cache-filter: there is no stage \"{name}\"");
+                (self.events)(Event::Warning { step: None, message });
+            }
+        }
+    }
+
     /// Says something once a build, whichever steps it is true of.
     pub(crate) fn note(&self, step: StepId, message: String) {
         if lock(&self.notes).insert(message.clone()) {
             (self.events)(Event::Warning { step: Some(step), message });
         }
     }
+}
+
+/// Returns the places of all steps of stages that shall not use the cache.
+fn uncached(request: &Request, graph: &Graph) -> HashSet<(usize, usize)> {
+    let (_, stages) = Stage::split(&request.dockerfile.dockerfile);
+    let named = |stage: &Stage<'_>| {
+        request.no_cache_filter.iter().any(|name| name.eq_ignore_ascii_case(&stage.title()))
+    };
+    let stages: HashSet<usize> =
+        stages.iter().filter(|stage| named(stage)).map(|stage| stage.index).collect();
+    let labels = graph.nodes.iter().map(|node| &node.label);
+    let labels = labels.filter(|label| stages.contains(&label.stage));
+    labels.map(|label| (label.span.start, label.span.end)).collect()
 }
 
 /// The commands that run now, and what this build has made.
@@ -303,13 +333,9 @@ fn forms(graph: &Graph) -> Vec<Form> {
     for node in &graph.nodes {
         let Operation::Run(run) = &node.operation else { continue };
         mark(&mut forms, node.parent);
-        for mount in &run.mounts {
-            match &mount.kind {
-                MountKind::Bind { from: Origin::Tree(tree), .. }
-                | MountKind::Cache { from: Some((Origin::Tree(tree), _)), .. } => {
-                    mark(&mut forms, Some(*tree))
-                }
-                _ => {}
+        for (from, _) in run.mounts.iter().filter_map(|mount| mount.kind.source()) {
+            if let Origin::Tree(tree) = from {
+                mark(&mut forms, Some(*tree));
             }
         }
     }

@@ -3,7 +3,7 @@
 //! A key starts with the name and version of what it is the key of; a change of meaning changes the version.
 
 use jettison_image::{Digest, Digester};
-use jettison_plan::{Chmod, Copy, Mount, MountKind, NetworkMode, Run, Sharing, Workdir};
+use jettison_plan::{Access, Chmod, Copy, Mount, MountKind, NetworkMode, Run, Sharing, Workdir};
 
 /// The name of the empty tree.
 pub(crate) fn empty_tree() -> Digest {
@@ -19,9 +19,10 @@ pub(crate) fn tree(below: &Digest, layer: &str) -> Digest {
 
 /// The key of `RUN`. `contents` are the fingerprints of what its bind mounts and cache mounts start with, in order.
 ///
-/// As in BuildKit, proxies, the addresses of extra hosts, and the names and contents of cache mounts do not count.
+/// As in BuildKit, proxies, the addresses of extra hosts, the names and contents of cache mounts, and the contents of
+/// secrets do not count.
 pub(crate) fn run(parent: &Digest, run: &Run, contents: &[Digest]) -> Digest {
-    let mut key = start("run v1", parent);
+    let mut key = start("run v2", parent);
     list(&mut key, &run.args);
     list(&mut key, &run.env);
     for field in [&run.cwd, &run.user, &run.hostname] {
@@ -35,6 +36,10 @@ pub(crate) fn run(parent: &Digest, run: &Run, contents: &[Digest]) -> Digest {
         NetworkMode::Host => b"host",
         NetworkMode::None => b"none",
     });
+    key.field(format!("{:?} {:?} {:?}", run.security, run.shm_size, run.limits).as_bytes());
+    for variable in &run.secret_env {
+        key.field(format!("{variable:?}").as_bytes());
+    }
     for mount in &run.mounts {
         self::mount(&mut key, mount);
     }
@@ -48,16 +53,36 @@ fn mount(key: &mut Digester, mount: &Mount) {
     key.field(mount.target.as_bytes()).field(&[u8::from(mount.read_only)]);
     match &mount.kind {
         MountKind::Bind { source, .. } => key.field(b"bind").field(source.as_bytes()),
-        MountKind::Cache { sharing, mode, uid, gid, .. } => {
+        MountKind::Cache { sharing, source, access, .. } => {
             let sharing = match sharing {
                 Sharing::Shared => "shared",
                 Sharing::Private => "private",
                 Sharing::Locked => "locked",
             };
-            key.field(b"cache").field(format!("{sharing} {mode:o} {uid} {gid}").as_bytes())
+            key.field(b"cache").field(format!("{sharing} {source} {access:?}").as_bytes())
         }
         MountKind::Tmpfs { size } => key.field(b"tmpfs").field(format!("{size:?}").as_bytes()),
+        MountKind::Secret { id, required, access } | MountKind::Ssh { id, required, access } => {
+            key.field(mount.kind.as_str().as_bytes());
+            key.field(format!("{id} {required} {access:?}").as_bytes())
+        }
     };
+}
+
+/// The name of a cache mount in the store. As in BuildKit, what it starts with and its access are part of it: `content`
+/// is the fingerprint of the former.
+pub(crate) fn cache_mount(
+    id: &str,
+    source: &str,
+    content: Option<&Digest>,
+    access: Option<&Access>,
+) -> Digest {
+    let mut key = Digester::new();
+    key.field(b"cache mount v1").field(id.as_bytes()).field(format!("{access:?}").as_bytes());
+    if let Some(content) = content {
+        key.field(source.as_bytes()).field(content.as_bytes());
+    }
+    key.finish()
 }
 
 /// The key of `COPY` and `ADD`. `contents` is the fingerprint of what is copied, `owner` the resolved `--chown`.

@@ -4,6 +4,7 @@
 
 mod archive;
 mod base;
+mod cache_mounts;
 mod context;
 mod copied;
 mod copy;
@@ -17,10 +18,14 @@ mod keys;
 mod layers;
 mod look_up;
 mod request;
+mod run_mounts;
 mod run_step;
 mod schedule;
+mod secrets;
 mod sources;
+mod ssh_agent;
 mod stat_cache;
+mod tail;
 mod unpacked;
 mod users;
 
@@ -30,6 +35,7 @@ pub use error::Error;
 pub use event::*;
 pub use finish::{Built, BuiltLayer, BuiltStage};
 pub use look_up::base_config;
-pub use request::{NamedContext, Request};
+pub use request::{NamedContext, Request, SecretSource};
+pub use secrets::MAX_SECRET;
 pub use unpacked::{UnpackedImage, unpacked};
 pub use users::UserError;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use jettison_dockerfile::Parsed;
 use jettison_image::{Digest, Reference};
+use jettison_sandbox::Hidden;
 
 use crate::ContextSource;
 
@@ -20,6 +21,12 @@ pub struct Request {
     pub contexts: BTreeMap<String, NamedContext>,
     /// `--no-cache`: RUN, COPY and ADD are executed again.
     pub no_cache: bool,
+    /// `--no-cache-filter`: names of stages whose RUN, COPY and ADD are executed again.
+    pub no_cache_filter: Vec<String>,
+    /// `--secret`: where each secret is.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// `--ssh`: the socket of each agent.
+    pub agents: BTreeMap<String, PathBuf>,
     /// `--pull`: tags are looked up even where the store has them.
     pub pull: bool,
     /// How many steps run at once.
@@ -28,6 +35,15 @@ pub struct Request {
     pub epoch: i64,
     /// When the build started: what is younger came to be during the build.
     pub started: jettison_layer::Timestamp,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In a file, which is read when a command needs it.
+    File(PathBuf),
+    /// Here.
+    Value(Hidden),
 }
 
 /// What a named context is.

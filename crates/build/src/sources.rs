@@ -11,7 +11,7 @@ use std::thread;
 use jettison_dockerfile::glob::has_wildcards;
 use jettison_image::{Digest, Digester};
 use jettison_layer::{Content, Entry, Kind, Node, Tree, TreeContent, file_name};
-use jettison_plan::{Copy, CopySource, Graph, MountKind, Operation, Origin};
+use jettison_plan::{Copy, CopySource, Graph, Operation, Origin};
 
 use crate::context::ContextFiles;
 use crate::layers::{Layers, Snapshot, lock};
@@ -297,14 +297,8 @@ fn wanted(graph: &Graph) -> BTreeMap<Option<String>, Vec<String>> {
         match &node.operation {
             Operation::Copy(copy) => add(&copy.from, literal_starts(copy)),
             Operation::Run(run) => {
-                for mount in &run.mounts {
-                    match &mount.kind {
-                        MountKind::Bind { from, source } => add(from, vec![relative(source)]),
-                        MountKind::Cache { from: Some((from, source)), .. } => {
-                            add(from, vec![relative(source)])
-                        }
-                        MountKind::Cache { from: None, .. } | MountKind::Tmpfs { .. } => {}
-                    }
+                for (from, source) in run.mounts.iter().filter_map(|mount| mount.kind.source()) {
+                    add(from, vec![relative(source)]);
                 }
             }
             Operation::Image { .. } | Operation::Workdir(_) => {}

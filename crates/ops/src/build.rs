@@ -8,8 +8,9 @@ mod summary;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 
-use jettison_build::{Built, Event};
+use jettison_build::{Built, Event, MAX_SECRET, SecretSource};
 use jettison_dockerfile::Severity;
 use jettison_image::{DEFAULT_EPOCH, Digest, Platform, Reference};
 use jettison_plan::NetworkMode;
@@ -77,6 +78,7 @@ pub fn build(
     workplace: &Workplace<'_>,
     stdin: &mut dyn Read,
 ) -> Result<BuildReport, Error> {
+    check_forwarded(settings)?;
     let sources = sources(settings, workplace.store, stdin)?;
     let parsed = jettison_dockerfile::parse(sources.dockerfile.text.as_bytes());
     let file = SourceFile { name: sources.dockerfile.name.clone(), text: parsed.text.clone() };
@@ -91,6 +93,9 @@ pub fn build(
         context: sources.context.clone(),
         contexts,
         no_cache: settings.no_cache,
+        no_cache_filter: settings.no_cache_filter.clone(),
+        secrets: settings.secrets.iter().cloned().collect(),
+        agents: settings.agents.iter().cloned().collect(),
         pull: settings.pull,
         jobs: JOBS,
         epoch: settings.epoch.unwrap_or(DEFAULT_EPOCH),
@@ -138,7 +143,30 @@ fn plan_request(
             Network::None => NetworkMode::None,
         },
         extra_hosts: settings.extra_hosts.clone(),
+        run: settings.run.clone(),
     }
+}
+
+/// Refuses secrets and agents that are not there before anything is built.
+fn check_forwarded(settings: &BuildSettings) -> Result<(), Error> {
+    for (id, source) in &settings.secrets {
+        let SecretSource::File(path) = source else { continue };
+        let metadata = fs::metadata(path).map_err(|source| Error::io("read", path, source))?;
+        if metadata.len() > MAX_SECRET {
+            return Err(Error::request(format!("secret {id} too big: at most {MAX_SECRET} bytes")));
+        }
+    }
+    for (id, path) in &settings.agents {
+        let metadata = fs::metadata(path).map_err(|source| Error::io("read", path, source))?;
+        if !metadata.file_type().is_socket() {
+            let message = format!("--ssh {id}: {} is not the socket of an SSH agent", path.display());
+            return Err(Error::request_with_help(
+                message,
+                "keys are not read from files: start ssh-agent, ssh-add the key, and give the agent's socket",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks, names and exports what was built.

@@ -99,6 +99,9 @@ pub fn launch(
                 read_only: volume.read_only,
             })
             .collect(),
+        shm_size: None,
+        limits: Vec::new(),
+        insecure: false,
         interactive: settings.interactive,
     };
     let stdio = stdio()?;

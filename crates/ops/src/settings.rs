@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jettison_build::SecretSource;
 use jettison_image::{Platform, Reference};
+use jettison_plan::RunOptions;
 
 /// What `build` is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,14 @@ pub struct BuildSettings {
     pub platform: Option<Platform>,
     /// Whether results of earlier builds are left unused.
     pub no_cache: bool,
+    /// Stages whose results of earlier builds are left unused.
+    pub no_cache_filter: Vec<String>,
+    /// Secrets by ID, in the order given; a later one of the same ID wins.
+    pub secrets: Vec<(String, SecretSource)>,
+    /// Sockets of SSH agents by ID, likewise.
+    pub agents: Vec<(String, PathBuf)>,
+    /// What else there is to say of RUN.
+    pub run: RunOptions,
     /// Whether registries are asked for tags that the store already has.
     pub pull: bool,
     /// What RUN can reach where the instruction itself says nothing.

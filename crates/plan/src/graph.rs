@@ -104,6 +104,14 @@ pub struct Run {
     pub extra_hosts: Vec<(String, String)>,
     /// More mounts, in order.
     pub mounts: Vec<Mount>,
+    /// Environment variables whose values are secrets: known to nobody but the command.
+    pub secret_env: Vec<SecretVariable>,
+    /// How much the command may do.
+    pub security: Security,
+    /// `--shm-size`: bytes of `/dev/shm`.
+    pub shm_size: Option<u64>,
+    /// `--ulimit`
+    pub limits: Vec<Limit>,
     /// The host name.
     pub hostname: String,
 }
@@ -118,6 +126,38 @@ pub enum NetworkMode {
     Host,
     /// Nothing.
     None,
+}
+
+/// How much a command may do: `RUN --security`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Security {
+    /// Docker's default capabilities and seccomp profile.
+    #[default]
+    Sandbox,
+    /// All capabilities, no seccomp, nothing of `/proc` and `/sys` hidden.
+    Insecure,
+}
+
+/// A resource limit: `--ulimit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// docker's name, such as `nofile`.
+    pub name: String,
+    /// What the command starts with; `u64::MAX` for none.
+    pub soft: u64,
+    /// As far as the command may raise it.
+    pub hard: u64,
+}
+
+/// `RUN --mount=type=secret,env=NAME`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretVariable {
+    /// The variable.
+    pub name: String,
+    /// The secret.
+    pub id: String,
+    /// Whether the build fails without it; else the variable is empty.
+    pub required: bool,
 }
 
 /// `RUN --mount`
@@ -147,20 +187,70 @@ pub enum MountKind {
         id: String,
         /// Who may use it at the same time.
         sharing: Sharing,
-        /// What it starts with.
-        from: Option<(Origin, String)>,
-        /// The directory's mode.
-        mode: u32,
-        /// The directory's owner.
-        uid: u32,
-        /// The directory's group.
-        gid: u32,
+        /// Whose files it starts with.
+        from: Option<Origin>,
+        /// The path that is mounted: with `from` one there, else one of the cache's own.
+        source: String,
+        /// Mode and owner of the directory, where one of them was asked for.
+        access: Option<Access>,
     },
     /// An empty file system in memory.
     Tmpfs {
         /// In bytes.
         size: Option<u64>,
     },
+    /// A file with a secret.
+    Secret {
+        /// Its name.
+        id: String,
+        /// Whether the build fails without it; else there is no file.
+        required: bool,
+        /// Mode and owner of the file.
+        access: Access,
+    },
+    /// The socket of an SSH agent.
+    Ssh {
+        /// Its name.
+        id: String,
+        /// Whether the build fails without it; else there is no socket.
+        required: bool,
+        /// Mode and owner of the socket.
+        access: Access,
+    },
+}
+
+impl MountKind {
+    /// Returns where the files come from, and the path there, if they are another tree's or a context's.
+    pub fn source(&self) -> Option<(&Origin, &str)> {
+        match self {
+            MountKind::Bind { from, source } | MountKind::Cache { from: Some(from), source, .. } => {
+                Some((from, source))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns what `type=` calls it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            MountKind::Bind { .. } => "bind",
+            MountKind::Cache { .. } => "cache",
+            MountKind::Tmpfs { .. } => "tmpfs",
+            MountKind::Secret { .. } => "secret",
+            MountKind::Ssh { .. } => "ssh",
+        }
+    }
+}
+
+/// Mode and owner of what is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// The permission bits.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
 }
 
 /// Who may use a cache mount at the same time.
@@ -255,11 +345,10 @@ impl Node {
         match &self.operation {
             Operation::Image { .. } | Operation::Workdir(_) => {}
             Operation::Copy(copy) => inputs.extend(tree(&copy.from)),
-            Operation::Run(run) => inputs.extend(run.mounts.iter().filter_map(|mount| match &mount.kind {
-                MountKind::Bind { from, .. } => tree(from),
-                MountKind::Cache { from, .. } => from.as_ref().and_then(|(origin, _)| tree(origin)),
-                MountKind::Tmpfs { .. } => None,
-            })),
+            Operation::Run(run) => {
+                let sources = run.mounts.iter().filter_map(|mount| mount.kind.source());
+                inputs.extend(sources.filter_map(|(from, _)| tree(from)));
+            }
         }
         inputs
     }

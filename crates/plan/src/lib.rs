@@ -17,11 +17,12 @@ mod stages;
 pub use context::context_key;
 pub use error::Error;
 pub use graph::{
-    Chmod, Copy, CopySource, Graph, ImageSource, InlineFile, Label, Mount, MountKind, NetworkMode, Node,
-    NodeId, Operation, Origin, Run, Sharing, StagePlan, Workdir,
+    Access, Chmod, Copy, CopySource, Graph, ImageSource, InlineFile, Label, Limit, Mount, MountKind,
+    NetworkMode, Node, NodeId, Operation, Origin, Run, SecretVariable, Security, Sharing, StagePlan, Workdir,
 };
+pub use mounts::ram_in_bytes;
 pub use ports::expand as expand_ports;
-pub use request::{Base, BaseResolver, ContextKind, Request};
+pub use request::{Base, BaseResolver, ContextKind, Entitlement, Request, RunOptions};
 pub use scope::{Env, NON_ENV_ARGS, Words, globals};
 pub use stages::{Stage, named_sources, plan};
 

@@ -1,10 +1,10 @@
 //! What the planner is asked, and what it asks in turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jettison_image::{Config, Digest, Platform};
 
-use crate::graph::{ImageSource, NetworkMode};
+use crate::graph::{ImageSource, Limit, NetworkMode};
 
 /// What to plan a Dockerfile for.
 #[derive(Debug, Clone)]
@@ -25,6 +25,40 @@ pub struct Request {
     pub network: NetworkMode,
     /// `--add-host`: name and address.
     pub extra_hosts: Vec<(String, String)>,
+    /// What else the command line says of RUN.
+    pub run: RunOptions,
+}
+
+/// What the command line says of all RUN steps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// The host name in RUN, unless `BUILDKIT_SANDBOX_HOSTNAME` sets another.
+    pub hostname: Option<String>,
+    /// `--shm-size`: bytes of `/dev/shm` in RUN.
+    pub shm_size: Option<u64>,
+    /// `--ulimit`: limits of RUN.
+    pub limits: Vec<Limit>,
+    /// `--allow`: what RUN may ask for.
+    pub allow: BTreeSet<Entitlement>,
+}
+
+/// What an instruction may only ask for if the user allows it. BuildKit: `util/entitlements`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Entitlement {
+    /// `RUN --network=host`
+    HostNetwork,
+    /// `RUN --security=insecure`
+    Insecure,
+}
+
+impl Entitlement {
+    /// Returns the name that `--allow` takes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Entitlement::HostNetwork => "network.host",
+            Entitlement::Insecure => "security.insecure",
+        }
+    }
 }
 
 /// What a named context holds.

@@ -48,7 +48,8 @@ impl Stage<'_> {
         self.name.is_some_and(|own| own.text.eq_ignore_ascii_case(name))
     }
 
-    fn title(&self) -> String {
+    /// Returns its name in lower case, or `stage-N`.
+    pub fn title(&self) -> String {
         self.name.map_or_else(|| format!("stage-{}", self.index), |name| name.text.to_ascii_lowercase())
     }
 }
@@ -456,10 +457,11 @@ impl<'a> Planner<'a, '_> {
                 Ok(())
             }
             Step::Run(mut run, mounts) => {
+                let namespace = mounts::namespace(self.request);
                 for mount in mounts {
                     let span = mount.span;
                     let mut origin = |name: &str| self.origin(name, span, &label, &state.platform);
-                    run.mounts.push(mounts::resolve(mount, &mut origin)?);
+                    mounts::add(mount, &mut run, namespace, &mut origin)?;
                 }
                 self.advance(state, Operation::Run(run), label);
                 Ok(())

@@ -20,6 +20,7 @@ fn request() -> Request {
         contexts: BTreeMap::new(),
         network: NetworkMode::Default,
         extra_hosts: Vec::new(),
+        run: crate::RunOptions::default(),
     }
 }
 

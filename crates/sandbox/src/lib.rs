@@ -26,5 +26,5 @@ pub use probe::{Check, Report, Status, overlay_supported, probe};
 pub use spec::*;
 pub use step::{
     Killer, Outcome, Refused, Running, SANDBOX_ARGUMENT, Stdio3, intercept, prepare_network,
-    share_mount_points, spawn,
+    private_networks, share_mount_points, spawn,
 };

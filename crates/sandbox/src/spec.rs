@@ -1,5 +1,6 @@
 //! What to run: one command in one root file system, as plain data.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,13 @@ pub struct Spec {
     pub network: Network,
     /// More mounts, in this order.
     pub mounts: Vec<Mount>,
+    /// Bytes of /dev/shm; docker's 64 MiB if absent.
+    pub shm_size: Option<u64>,
+    /// Resource limits. One above what this process may set is lowered to that, with a note.
+    pub limits: Vec<Limit>,
+    /// Whether the command gets all capabilities there are, and neither a seccomp filter nor hidden parts of /proc
+    /// and /sys.
+    pub insecure: bool,
     /// `None` gives /dev/null as standard input.
     pub interactive: bool,
 }
@@ -68,6 +76,46 @@ pub enum Network {
     None,
 }
 
+/// A resource limit, as setrlimit(2) has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// One of [`LIMITS`].
+    pub name: String,
+    /// What the command starts with; `u64::MAX` for none.
+    pub soft: u64,
+    /// As far as the command may raise it.
+    pub hard: u64,
+}
+
+/// The limits there are, by docker's names (docker/go-units, `ulimit.go`).
+pub const LIMITS: [&str; 15] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// Bytes that are shown to nobody but the command.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hidden(pub Vec<u8>);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden")
+    }
+}
+
 /// One more mount.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Mount {
@@ -84,6 +132,24 @@ pub struct Mount {
 pub enum MountSource {
     /// A file or directory of the host.
     Bind(PathBuf),
+    /// What is at a path inside a directory of the host; symbolic links cannot lead out of that.
+    Inside {
+        /// The directory.
+        directory: PathBuf,
+        /// The path in it.
+        path: String,
+    },
+    /// A file in memory, which never reaches a disk.
+    File {
+        /// What is in it.
+        content: Hidden,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner; root where that user does not exist here.
+        uid: u32,
+        /// Its group; root's where that group does not exist here.
+        gid: u32,
+    },
     /// An overlay, such as a stage's tree; writes to it are thrown away with `upper`.
     Overlay {
         /// Read-only directories, lowest first.

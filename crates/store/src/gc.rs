@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jettison_image::Digest;
 
 use crate::Store;
+use crate::cache_mount::CacheMountEntry;
 use crate::error::Result;
 use crate::files;
 use crate::gate::Discarding;
@@ -45,11 +47,13 @@ pub enum CacheScope {
 pub struct PruneFilter {
     /// Images.
     pub images: ImageScope,
-    /// Cache records, and with them the layers that only they need.
+    /// Cache records, and with them the layers that only they need; and cache mounts, unless this is
+    /// [`CacheScope::None`].
     pub cache: CacheScope,
     /// Only what was last used longer ago than this.
     pub until: Option<Duration>,
-    /// Forget the least recently used records first, and stop when what only the cache needs is within this many bytes.
+    /// Forget the least recently used records and cache mounts first, and stop when what only the cache needs is within
+    /// this many bytes.
     pub keep_storage: Option<u64>,
 }
 
@@ -62,6 +66,8 @@ pub struct Pruned {
     pub images: Vec<Digest>,
     /// Cache records.
     pub records: u64,
+    /// Copies of cache mounts.
+    pub cache_mounts: u64,
     /// Layers.
     pub layers: Vec<LayerId>,
     /// Blobs.
@@ -83,7 +89,7 @@ impl Store {
             let limit =
                 filter.until.map(|age| self.inner.now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH));
             self.prune_images(filter.images, limit, &gate, &mut pruned)?;
-            self.prune_records(filter, limit, &gate, &mut pruned)?;
+            self.prune_cache(filter, limit, &gate, &mut pruned)?;
             if filter.cache != CacheScope::None {
                 self.prune_partials(limit, &mut pruned)?;
                 self.prune_stats(limit, &mut pruned)?;
@@ -127,7 +133,8 @@ impl Store {
         Ok(())
     }
 
-    fn prune_records(
+    /// Forgets records and cache mounts, the least recently used first.
+    fn prune_cache(
         &self,
         filter: &PruneFilter,
         limit: Option<SystemTime>,
@@ -137,25 +144,37 @@ impl Store {
         if filter.cache == CacheScope::None {
             return Ok(());
         }
-        let mut records = self.inner.record_entries()?;
-        records.sort_by(|a, b| a.used.cmp(&b.used).then_with(|| a.path.cmp(&b.path)));
+        let records = self.inner.record_entries()?;
+        let mounts = self.cache_mounts(gate)?;
         let by_images = self.reach_of_images()?;
         let mut shares = Shares::new(self, &records, &by_images)?;
+        shares.bytes += mounts.iter().map(|(_, mount)| mount.bytes).sum::<u64>();
         let used_by_image = |record: &RecordEntry| {
             record.layers.iter().all(|id| by_images.layers.contains(id))
                 && record.blobs.iter().all(|digest| by_images.blobs.contains(digest))
         };
-        for record in &records {
+        for (used, _, victim) in Victim::all(&records, &mounts) {
             if filter.keep_storage.is_some_and(|keep| shares.bytes <= keep) {
                 break;
             }
-            let young = limit.is_some_and(|limit| record.used >= limit);
-            if young || filter.cache == CacheScope::Unused && used_by_image(record) {
+            if limit.is_some_and(|limit| used >= limit) {
                 continue;
             }
-            shares.forget(record);
-            self.inner.discard(&Object::Record(record.kind.clone(), record.key), gate)?;
-            pruned.records += 1;
+            match victim {
+                Victim::Record(record) if filter.cache == CacheScope::Unused && used_by_image(record) => {}
+                Victim::Record(record) => {
+                    shares.forget(record);
+                    self.inner.discard(&Object::Record(record.kind.clone(), record.key), gate)?;
+                    pruned.records += 1;
+                }
+                Victim::Mount(_, mount) if mount.in_use => {}
+                Victim::Mount(copy, mount) => {
+                    self.discard_cache_mount(copy, gate)?;
+                    shares.bytes -= mount.bytes;
+                    pruned.cache_mounts += 1;
+                    pruned.bytes += mount.bytes;
+                }
+            }
         }
         Ok(())
     }
@@ -268,6 +287,30 @@ impl Store {
 
     pub(crate) fn blob_bytes(&self, digest: &Digest) -> u64 {
         fs::metadata(self.inner.layout.blob(digest)).map_or(0, |metadata| metadata.len())
+    }
+}
+
+/// What a prune of the cache may forget.
+enum Victim<'a> {
+    Record(&'a RecordEntry),
+    Mount(&'a Path, &'a CacheMountEntry),
+}
+
+impl<'a> Victim<'a> {
+    /// All there are with the time of their last use and their path, the least recently used first.
+    fn all(
+        records: &'a [RecordEntry],
+        mounts: &'a [(PathBuf, CacheMountEntry)],
+    ) -> Vec<(SystemTime, &'a Path, Victim<'a>)> {
+        let of_record =
+            |record: &'a RecordEntry| (record.used, record.path.as_path(), Victim::Record(record));
+        let of_mount = |(copy, mount): &'a (PathBuf, CacheMountEntry)| {
+            let used = mount.last_used.unwrap_or(SystemTime::UNIX_EPOCH);
+            (used, copy.as_path(), Victim::Mount(copy, mount))
+        };
+        let mut all: Vec<_> = records.iter().map(of_record).chain(mounts.iter().map(of_mount)).collect();
+        all.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        all
     }
 }
 

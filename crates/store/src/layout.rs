@@ -131,6 +131,25 @@ impl Layout {
         self.repository(reference).join(file)
     }
 
+    /// One folder a cache mount, made with the first; one folder a copy in it.
+    pub(crate) fn mounts(&self) -> PathBuf {
+        self.base.join("mounts")
+    }
+
+    pub(crate) fn mount(&self, key: &Digest) -> PathBuf {
+        self.mounts().join(key.hex())
+    }
+
+    /// Held while a copy of a cache mount is chosen.
+    pub(crate) fn mounts_lock(&self) -> PathBuf {
+        self.base.join("mounts.lock")
+    }
+
+    /// What a sandbox keeps between steps: mount points.
+    pub(crate) fn mount_points(&self) -> PathBuf {
+        self.base.join("mount-points")
+    }
+
     /// One folder a running process.
     pub(crate) fn sessions(&self) -> PathBuf {
         self.base.join("sessions")

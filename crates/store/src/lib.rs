@@ -9,6 +9,7 @@
 
 mod archive;
 mod blob;
+mod cache_mount;
 mod draft;
 mod error;
 mod files;
@@ -33,6 +34,7 @@ mod usage;
 
 pub use archive::{Archive, ArchiveError, ArchivedImage, IMAGE_NAME, Loaded, REF_NAME};
 pub use blob::{BlobWriter, Blobs};
+pub use cache_mount::{CacheMount, CacheMountDraft, CacheMountEntry, MountSharing, Take};
 pub use draft::LayerDraft;
 pub use error::{Error, Result};
 pub use gc::{CacheScope, ImageScope, PruneFilter, Pruned};

@@ -68,6 +68,11 @@ impl Store {
         &self.inner.root
     }
 
+    /// Returns the directory in which the sandbox may keep the mount points of all steps, on the layers' file system.
+    pub fn mount_points(&self) -> PathBuf {
+        self.inner.layout.mount_points()
+    }
+
     /// Returns the blobs.
     pub fn blobs(&self) -> Blobs {
         Blobs::new(self.clone())
@@ -145,7 +150,7 @@ impl Inner {
         }
     }
 
-    fn move_to_trash(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn move_to_trash(&self, folder: &Path) -> Result<()> {
         let target = self.layout.trash().join(session::unique_name());
         match fs::rename(folder, target) {
             Err(error) if !files::is_absent(&error) => Err(Error::io("remove", folder, error)),

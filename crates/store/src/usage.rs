@@ -5,6 +5,7 @@ use std::fs;
 use std::time::SystemTime;
 
 use crate::Store;
+use crate::cache_mount::CacheMountEntry;
 use crate::error::Result;
 use crate::files;
 use crate::layer::LayerId;
@@ -51,6 +52,10 @@ pub struct Usage {
     pub blobs: Group,
     /// Downloads that have not ended.
     pub partials: Group,
+    /// Cache mounts.
+    pub cache_mounts: Group,
+    /// Each copy of a cache mount, the least recently used first.
+    pub mounts: Vec<CacheMountEntry>,
     /// All layers, those of images too.
     pub layers: Vec<CacheEntry>,
 }
@@ -60,7 +65,7 @@ impl Store {
     pub fn usage(&self) -> Result<Usage> {
         let by_images = self.memo_reach_of_images()?;
         let mut in_use = Reach::default();
-        {
+        let mounts = {
             // A look at a lease locks it for a moment, which must not meet a process that is just locking its own.
             let gate = self.inner.gate.discard()?;
             for seen in session::survey(&self.inner.layout.sessions(), &gate)? {
@@ -68,8 +73,14 @@ impl Store {
                     objects.iter().try_for_each(|object| in_use.add_object(&self.inner, object))?;
                 }
             }
-        }
-        let mut usage = Usage { partials: self.partials_usage()?, ..Usage::default() };
+            self.cache_mounts(&gate)?
+        };
+        let mut usage = Usage {
+            partials: self.partials_usage()?,
+            cache_mounts: Store::cache_mount_usage(&mounts),
+            mounts: mounts.into_iter().map(|(_, entry)| entry).collect(),
+            ..Usage::default()
+        };
         self.add_images(&mut usage)?;
         self.add_layers(&mut usage, &by_images, &in_use)?;
         for digest in self.blob_digests()? {
@@ -154,7 +165,7 @@ impl Store {
 }
 
 impl Group {
-    fn add(&mut self, bytes: u64, reclaimable: bool, used: Option<SystemTime>) {
+    pub(crate) fn add(&mut self, bytes: u64, reclaimable: bool, used: Option<SystemTime>) {
         self.count += 1;
         self.bytes += bytes;
         self.reclaimable += if reclaimable { bytes } else { 0 };

@@ -36,6 +36,30 @@ pub struct BuildArgs {
     /// Execute every step, whatever the cache has
     #[arg(long)]
     pub no_cache: bool,
+    /// Execute every step of these stages, whatever the cache has (can be repeated)
+    #[arg(long, value_name = "STAGE[,STAGE]")]
+    pub no_cache_filter: Vec<String>,
+    /// Secret for RUN --mount=type=secret: "id=ID,src=FILE" or "id=ID,env=NAME" (can be repeated)
+    #[arg(long = "secret", value_name = "SPEC")]
+    pub secrets: Vec<String>,
+    /// SSH agent for RUN --mount=type=ssh; without a socket that of SSH_AUTH_SOCK (can be repeated)
+    #[arg(long, value_name = "ID[=SOCKET]")]
+    pub ssh: Vec<String>,
+    /// Allow RUN to ask for more: "network.host" or "security.insecure" (can be repeated)
+    #[arg(long, value_name = "WHAT")]
+    pub allow: Vec<String>,
+    /// Host name in RUN (default: "buildkitsandbox")
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Size of /dev/shm in RUN, such as "128m"
+    #[arg(long, value_name = "BYTES")]
+    pub shm_size: Option<String>,
+    /// Resource limit of RUN, such as "nofile=1024:2048" (can be repeated)
+    #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
+    pub ulimits: Vec<String>,
+    /// docker's flag: refused, for steps run in the cgroup of the build
+    #[arg(long, hide = true, value_name = "CGROUP")]
+    pub cgroup_parent: Option<String>,
     /// Ask the registry for a newer base image
     #[arg(long)]
     pub pull: bool,

@@ -31,13 +31,11 @@ const fn short(long: &'static str, short: char, value: Value) -> Flag {
 
 /// From `docker buildx build --help` and `docker build --help`, version 28.
 const BUILD: &[Flag] = &[
-    flag("allow", Value::Required),
     flag("annotation", Value::Required),
     flag("attest", Value::Required),
     flag("builder", Value::Required),
     flag("cache-from", Value::Required),
     flag("cache-to", Value::Required),
-    flag("cgroup-parent", Value::Required),
     flag("cpu-period", Value::Required),
     flag("cpu-quota", Value::Required),
     short("cpu-shares", 'c', Value::Required),
@@ -47,16 +45,11 @@ const BUILD: &[Flag] = &[
     flag("isolation", Value::Required),
     short("memory", 'm', Value::Required),
     flag("memory-swap", Value::Required),
-    flag("no-cache-filter", Value::Required),
     flag("print", Value::Required),
     flag("provenance", Value::Switch),
     flag("sbom", Value::Switch),
-    flag("secret", Value::Required),
     flag("security-opt", Value::Required),
-    flag("shm-size", Value::Required),
     flag("squash", Value::None),
-    flag("ssh", Value::Required),
-    flag("ulimit", Value::Required),
 ];
 
 /// From `docker run --help`, version 28.

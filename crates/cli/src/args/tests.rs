@@ -66,7 +66,7 @@ fn switches_take_gos_values_and_the_last_one_wins() {
 #[test]
 fn missing_flags_are_refused_by_name() {
     for (line, flag) in [
-        ("build --secret id=x .", "--secret"),
+        ("build --cache-from x .", "--cache-from"),
         ("build --cache-from=type=registry,ref=x .", "--cache-from"),
         ("build -m 1g .", "--memory"),
         ("build --provenance=mode=max .", "--provenance"),

@@ -1,14 +1,17 @@
 //! `build`: arguments to settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jettison_image::Reference;
-use jettison_ops::{BuildSettings, Context, Destination, DockerfileSource, NamedContext, Output, OutputKind};
+use jettison_ops::{
+    BuildSettings, Context, Destination, DockerfileSource, Entitlement, NamedContext, Network, Output,
+    OutputKind, RunOptions,
+};
 
 use super::hosts::extra_host;
 use super::output::output;
-use super::{network, platform, tag};
+use super::{forwarded, network, platform, resources, tag};
 use crate::args::BuildArgs;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -19,11 +22,18 @@ pub fn build(
     environment: &Environment,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<BuildSettings, Failure> {
+    if args.cgroup_parent.as_deref().is_some_and(|parent| !parent.is_empty()) {
+        return Err(Failure::usage(
+            "--cgroup-parent cannot be honoured: steps run in the cgroup of the build",
+        )
+        .help("start the build in that cgroup, as with `systemd-run --slice`"));
+    }
     let (context, dockerfile) = sources(args)?;
     let tags = args.tags.iter().map(|name| tag(name)).collect::<Result<_, _>>()?;
     let named_contexts =
         args.build_contexts.iter().map(|text| named_context(text)).collect::<Result<_, _>>()?;
     let extra_hosts = args.add_hosts.iter().map(|text| extra_host(text)).collect::<Result<_, _>>()?;
+    let network = network("--network", &args.network)?;
     Ok(BuildSettings {
         context,
         dockerfile,
@@ -34,8 +44,16 @@ pub fn build(
         labels: labels(&args.labels)?,
         platform: platform(&args.platform)?,
         no_cache: args.no_cache,
+        no_cache_filter: list(&args.no_cache_filter),
+        secrets: args
+            .secrets
+            .iter()
+            .map(|text| forwarded::secret(text, variable))
+            .collect::<Result<_, _>>()?,
+        agents: args.ssh.iter().map(|text| forwarded::agent(text, variable)).collect::<Result<_, _>>()?,
+        run: run_options(args, network)?,
         pull: args.pull,
-        network: network("--network", &args.network)?,
+        network,
         extra_hosts,
         iid_file: args.iid_file.as_ref().map(PathBuf::from),
         metadata_file: args.metadata_file.as_ref().map(PathBuf::from),
@@ -99,6 +117,29 @@ fn build_args(
         }
     }
     Ok(values)
+}
+
+fn run_options(args: &BuildArgs, network: Network) -> Result<RunOptions, Failure> {
+    Ok(RunOptions {
+        hostname: args.hostname.clone(),
+        shm_size: args.shm_size.as_deref().map(resources::shm_size).transpose()?.flatten(),
+        limits: args.ulimits.iter().map(|text| resources::limit(text)).collect::<Result<_, _>>()?,
+        allow: entitlements(&args.allow, network)?,
+    })
+}
+
+/// The host's network for all is the host's network for each (buildx: `build.go`, `toSolveOpt`).
+fn entitlements(texts: &[String], network: Network) -> Result<BTreeSet<Entitlement>, Failure> {
+    let asked = list(texts);
+    let asked = asked.iter().map(|text| resources::entitlement(text));
+    let implied = (network == Network::Host).then_some(Ok(Entitlement::HostNetwork));
+    asked.chain(implied).collect()
+}
+
+/// Splits values at their commas.
+fn list(values: &[String]) -> Vec<String> {
+    let values = values.iter().flat_map(|value| value.split(','));
+    values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
 fn labels(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {

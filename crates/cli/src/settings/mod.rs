@@ -3,9 +3,11 @@
 mod build;
 mod call;
 mod csv;
+mod forwarded;
 mod hosts;
 mod output;
 mod prune;
+mod resources;
 mod run;
 
 pub use build::build;

@@ -8,7 +8,7 @@ use super::workplace;
 use crate::args::DuArgs;
 use crate::environment::Environment;
 use crate::failure::{Failure, code};
-use crate::format::{Listing, docker_size, since};
+use crate::format::{Listing, docker_size, printable, since};
 use crate::output::{print, print_line};
 
 /// Shows what takes disk space.
@@ -20,6 +20,9 @@ pub fn du(args: &DuArgs, environment: &Environment) -> Result<u8, Failure> {
         print_line("\nLayers:\n")?;
         let fields = ["ID", "InUse", "Size", "LastUsedSince", "CreatedBy"];
         print(&layers(&usage, SystemTime::now()).render(None, &fields)?)?;
+        print_line("\nCache mounts:\n")?;
+        let fields = ["ID", "InUse", "Size", "LastUsedSince"];
+        print(&mounts(&usage, SystemTime::now()).render(None, &fields)?)?;
     }
     Ok(code::OK)
 }
@@ -34,6 +37,7 @@ fn summary(usage: &Usage) -> Listing {
     let groups = [
         ("Images", &usage.images),
         ("Build Cache", &usage.cache),
+        ("Cache Mounts", &usage.cache_mounts),
         ("Blobs", &usage.blobs),
         ("Downloads", &usage.partials),
     ];
@@ -66,14 +70,32 @@ fn layers(usage: &Usage, now: SystemTime) -> Listing {
         ("CreatedBy", "CREATED BY"),
     ]);
     for layer in &usage.layers {
-        let used = layer.last_used.and_then(|used| used.duration_since(UNIX_EPOCH).ok());
         listing.push(vec![
             layer.id.as_str().chars().take(12).collect(),
             layer.in_use.to_string(),
             docker_size(layer.bytes),
-            used.map(|used| since(used.as_secs() as i64, now)).unwrap_or_default(),
+            since_use(layer.last_used, now),
             layer.created_by.clone(),
         ]);
     }
     listing
+}
+
+fn mounts(usage: &Usage, now: SystemTime) -> Listing {
+    let mut listing =
+        Listing::new(&[("ID", "ID"), ("InUse", "IN USE"), ("Size", "SIZE"), ("LastUsedSince", "LAST USED")]);
+    for mount in &usage.mounts {
+        listing.push(vec![
+            printable(&mount.name),
+            mount.in_use.to_string(),
+            docker_size(mount.bytes),
+            since_use(mount.last_used, now),
+        ]);
+    }
+    listing
+}
+
+fn since_use(used: Option<SystemTime>, now: SystemTime) -> String {
+    let used = used.and_then(|used| used.duration_since(UNIX_EPOCH).ok());
+    used.map(|used| since(used.as_secs() as i64, now)).unwrap_or_default()
 }

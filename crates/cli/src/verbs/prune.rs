@@ -34,6 +34,9 @@ pub fn prune(args: &PruneArgs, environment: &Environment) -> Result<u8, Failure>
     if pruned.records > 0 {
         print_line(&format!("Deleted build cache records: {}\n", pruned.records))?;
     }
+    if pruned.cache_mounts > 0 {
+        print_line(&format!("Deleted cache mounts: {}\n", pruned.cache_mounts))?;
+    }
     print_line(&format!("Total reclaimed space: {}", docker_size(pruned.bytes)))?;
     Ok(code::OK)
 }

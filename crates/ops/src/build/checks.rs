@@ -89,6 +89,7 @@ pub fn check(path: &Path, dockerfile: Option<&Path>) -> Result<(SourceFile, Chec
         contexts: BTreeMap::new(),
         network: NetworkMode::Default,
         extra_hosts: Vec::new(),
+        run: jettison_plan::RunOptions::default(),
     };
     let request = Request { dockerfile: &parsed, plan: &plan, every_stage: true, ignore: ignore.as_ref() };
     let checked = build_checks(&request, &options(&request)?, &mut |_, _| Ok(None));

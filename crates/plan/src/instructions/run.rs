@@ -3,8 +3,9 @@
 use jettison_dockerfile::{Command, Heredoc, Run as RunSyntax, Span};
 
 use super::{Scope, Step, config};
-use crate::error::{Error, invalid, unsupported};
-use crate::graph::{InlineFile, NetworkMode, Run};
+use crate::error::{Error, invalid, invalid_with_help, unsupported};
+use crate::graph::{InlineFile, NetworkMode, Run, Security};
+use crate::request::Entitlement;
 use crate::stages::State;
 use crate::{history, mounts};
 
@@ -18,11 +19,6 @@ pub(super) fn run(scope: &Scope<'_>, state: &mut State, run: &RunSyntax, span: S
     if let Some(device) = run.devices.first() {
         return Err(unsupported(device.span, "RUN --device"));
     }
-    if let Some(security) = &run.security
-        && security.text != "sandbox"
-    {
-        return Err(unsupported(security.span, format!("RUN --security={}", security.text)));
-    }
     let mounts =
         run.mounts.iter().map(|word| mounts::parse(word, scope.words, state)).collect::<Result<_, _>>()?;
     let (args, script) = command(state, run);
@@ -31,7 +27,8 @@ pub(super) fn run(scope: &Scope<'_>, state: &mut State, run: &RunSyntax, span: S
     }
     let text = history_text(state, &args);
     history::layer(&mut state.config, text);
-    let hostname = scope.request.build_args.get("BUILDKIT_SANDBOX_HOSTNAME").cloned();
+    let hostname = scope.request.build_args.get("BUILDKIT_SANDBOX_HOSTNAME");
+    let hostname = hostname.or(scope.request.run.hostname.as_ref()).cloned();
     let run = Run {
         args,
         script,
@@ -42,6 +39,10 @@ pub(super) fn run(scope: &Scope<'_>, state: &mut State, run: &RunSyntax, span: S
         network: network(scope, run)?,
         extra_hosts: scope.request.extra_hosts.clone(),
         mounts: Vec::new(),
+        secret_env: Vec::new(),
+        security: security(scope, run)?,
+        shm_size: scope.request.run.shm_size,
+        limits: scope.request.run.limits.clone(),
         hostname: hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
     };
     Ok(Step::Run(run, mounts))
@@ -87,9 +88,28 @@ fn network(scope: &Scope<'_>, run: &RunSyntax) -> Result<NetworkMode, Error> {
     match word.text.as_str() {
         "default" => Ok(scope.request.network),
         "none" => Ok(NetworkMode::None),
-        "host" => Ok(NetworkMode::Host),
+        "host" => allowed(scope, Entitlement::HostNetwork, word.span).map(|()| NetworkMode::Host),
         other => Err(invalid("network", word.span, format!("invalid network mode: {other}"))),
     }
+}
+
+fn security(scope: &Scope<'_>, run: &RunSyntax) -> Result<Security, Error> {
+    let Some(word) = &run.security else { return Ok(Security::Sandbox) };
+    match word.text.as_str() {
+        "sandbox" => Ok(Security::Sandbox),
+        "insecure" => allowed(scope, Entitlement::Insecure, word.span).map(|()| Security::Insecure),
+        other => Err(invalid("security", word.span, format!("security {other} is not valid"))),
+    }
+}
+
+/// Refuses what the user did not allow, in BuildKit's words (`solver/llbsolver/vertex.go`).
+fn allowed(scope: &Scope<'_>, entitlement: Entitlement, span: Span) -> Result<(), Error> {
+    if scope.request.run.allow.contains(&entitlement) {
+        return Ok(());
+    }
+    let name = entitlement.as_str();
+    let help = Some(format!("--allow {name} allows it"));
+    Err(invalid_with_help("entitlement", span, format!("{name} is not allowed"), help))
 }
 
 /// A proxy variable that an ARG or ENV declares is an ordinary variable.

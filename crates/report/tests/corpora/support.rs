@@ -55,6 +55,7 @@ pub fn plan() -> jettison_plan::Request {
         contexts: BTreeMap::new(),
         network: NetworkMode::Default,
         extra_hosts: Vec::new(),
+        run: jettison_plan::RunOptions::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Gid, Uid};
+use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::spawn::filter_options;
@@ -15,7 +15,7 @@ use super::wire::{Channel, Notice, Request};
 use crate::error::{Fault, OrFault};
 use crate::identity::{Identity, Mode};
 use crate::seccomp::{self, Options};
-use crate::spec::{Spec, User};
+use crate::spec::{Limit, Spec, User};
 use crate::sys::{self, Signals};
 
 /// Where commands are looked for if the environment has no PATH: docker's default.
@@ -92,15 +92,18 @@ fn prepare(request: &Request, streams: &Streams, host_network: bool, channel: &C
     sys::default_signal_actions();
     Signals::of(&[]).set_blocked();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let mut kept = default_capabilities();
-    if host_network {
+    set_limits(&spec.limits, channel)?;
+    let mut kept = if spec.insecure { CapabilitySet::all() } else { default_capabilities() };
+    if host_network && !spec.insecure {
         // With it a command could listen to the host's traffic where it is root of the host.
         kept.remove(CapabilitySet::NET_RAW);
     }
     let root = spec.user.uid == 0;
     set_identity(&spec.user, identity)?;
     drop_bounding(kept, identity)?;
-    install_filter(request, channel)?;
+    if !spec.insecure {
+        install_filter(request, channel)?;
+    }
     let own = if root { kept } else { CapabilitySet::empty() };
     let own = own & rustix::thread::capabilities(None).map_or(own, |sets| sets.permitted);
     let sets = CapabilitySets { effective: own, permitted: own, inheritable: CapabilitySet::empty() };
@@ -121,6 +124,48 @@ fn give_streams(streams: &Streams, uid: u32) {
             let _ = rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), None);
         }
     }
+}
+
+/// Sets resource limits; one that may not be raised so far is raised as far as it may be.
+fn set_limits(limits: &[Limit], channel: &Channel) -> Result<(), Fault> {
+    let value = |number: u64| (number != u64::MAX).then_some(number);
+    for Limit { name, soft, hard } in limits {
+        let what = || format!("set the limit {name}");
+        let resource = resource(name).ok_or_else(|| Fault::of(what(), rustix::io::Errno::INVAL))?;
+        let wanted = Rlimit { current: value(*soft), maximum: value(*hard) };
+        if rustix::process::setrlimit(resource, wanted).is_ok() {
+            continue;
+        }
+        let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let (soft, hard) = (*soft.min(&most), *hard.min(&most));
+        let possible = Rlimit { current: value(soft), maximum: value(hard) };
+        rustix::process::setrlimit(resource, possible).or_fault(what)?;
+        let note = format!("the limit {name} is {soft}:{hard}, for this user may not raise it further");
+        channel.send(&Notice::Note(note), &[]).or_fault(what)?;
+    }
+    Ok(())
+}
+
+/// A limit by its name; all of [`crate::LIMITS`] are here.
+fn resource(name: &str) -> Option<Resource> {
+    Some(match name {
+        "core" => Resource::Core,
+        "cpu" => Resource::Cpu,
+        "data" => Resource::Data,
+        "fsize" => Resource::Fsize,
+        "locks" => Resource::Locks,
+        "memlock" => Resource::Memlock,
+        "msgqueue" => Resource::Msgqueue,
+        "nice" => Resource::Nice,
+        "nofile" => Resource::Nofile,
+        "nproc" => Resource::Nproc,
+        "rss" => Resource::Rss,
+        "rtprio" => Resource::Rtprio,
+        "rttime" => Resource::Rttime,
+        "sigpending" => Resource::Sigpending,
+        "stack" => Resource::Stack,
+        _ => return None,
+    })
 }
 
 /// Takes on the user and groups; keeps capabilities for what is still to be done.
@@ -306,6 +351,13 @@ mod tests {
     #[test]
     fn capabilities_are_dockers() {
         assert_eq!(default_capabilities().bits(), 0xa804_25fb);
+    }
+
+    #[test]
+    fn all_limits_are_known() {
+        for name in crate::LIMITS {
+            assert!(resource(name).is_some(), "{name}");
+        }
     }
 
     #[test]

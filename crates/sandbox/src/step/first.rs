@@ -59,7 +59,7 @@ fn build(job: &Job<'_>) -> Result<OwnedFd, Fault> {
         .or_fault(|| "open /dev/null".to_owned())?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let tree = Tree::mount(&spec.root, job.stubs, job.channel)?;
-    furnish(&tree, &job.request.identity, job.net, job.files)?;
+    furnish(&tree, job.request, job.net, job.files)?;
     for mount in &spec.mounts {
         tree.add(mount)?;
     }

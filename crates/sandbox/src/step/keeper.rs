@@ -41,15 +41,16 @@ pub(super) struct Keeper {
 /// Starts to make a private network, so that the first command with [`crate::Network::Default`] need not wait for it.
 /// Returns at once. Does nothing where there is no pasta.
 pub fn prepare_network(identity: &Identity) {
-    if available(identity)
+    if private_networks(identity)
         && let Ok(keeper) = Keeper::start()
     {
         keeper.give_back();
     }
 }
 
-/// Whether private networks can be made at all.
-pub(super) fn available(identity: &Identity) -> bool {
+/// Whether commands with [`crate::Network::Default`] get a private network, as far as that can be known beforehand;
+/// else they get the host's.
+pub fn private_networks(identity: &Identity) -> bool {
     identity.mode != Mode::Chroot && find_helper("pasta").is_some()
 }
 

@@ -10,6 +10,7 @@ use rustix::mount::MountAttrFlags;
 
 use super::mounts::{Tree, clone_tree, filesystem, remove_file, write_file};
 use super::network::{Files, Net};
+use super::wire::Request;
 use crate::error::{Fault, OrFault};
 use crate::identity::Identity;
 use crate::sys::{self, attr};
@@ -47,7 +48,7 @@ const LINKS: [(&str, &str); 6] = [
 ];
 
 /// Bytes of /dev/shm, docker's default.
-const SHM_SIZE: &str = "67108864";
+const SHM_SIZE: u64 = 64 << 20;
 
 /// The group of terminals, by long convention.
 const TTY_GROUP: u32 = 5;
@@ -58,19 +59,27 @@ fn inert() -> MountAttrFlags {
 }
 
 /// Mounts all of it into the tree.
-pub(super) fn furnish(tree: &Tree<'_>, identity: &Identity, net: &Net, files: &Files) -> Result<(), Fault> {
+pub(super) fn furnish(tree: &Tree<'_>, request: &Request, net: &Net, files: &Files) -> Result<(), Fault> {
     proc(tree)?;
-    sys_tree(tree, net)?;
+    sys_tree(tree, net, request.spec.insecure)?;
+    if !request.spec.insecure {
+        restrict(tree)?;
+    }
+    let dev = dev(tree, &request.identity, request.spec.shm_size.unwrap_or(SHM_SIZE))?;
+    for (path, text) in [("/etc/hosts", &files.hosts), ("/etc/resolv.conf", &files.resolv_conf)] {
+        bind_text(tree, &dev, path, text)?;
+    }
+    Ok(())
+}
+
+/// Takes from the command what of the kernel's files is not for it.
+fn restrict(tree: &Tree<'_>) -> Result<(), Fault> {
     let null = host_node("null")?;
     for path in MASKED {
         mask(tree, path, &null)?;
     }
     for path in READ_ONLY {
         make_read_only(tree, path)?;
-    }
-    let dev = dev(tree, identity)?;
-    for (path, text) in [("/etc/hosts", &files.hosts), ("/etc/resolv.conf", &files.resolv_conf)] {
-        bind_text(tree, &dev, path, text)?;
     }
     Ok(())
 }
@@ -91,27 +100,26 @@ fn proc(tree: &Tree<'_>) -> Result<(), Fault> {
 }
 
 /// A fresh /sys shows the network namespace it is mounted in, and may only be mounted by its owner.
-fn sys_tree(tree: &Tree<'_>, net: &Net) -> Result<(), Fault> {
+fn sys_tree(tree: &Tree<'_>, net: &Net, writable: bool) -> Result<(), Fault> {
     let what = || "mount /sys".to_owned();
     let place = tree.mount_point("/sys", true)?;
+    let read_only = if writable { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
     let fresh = match net {
         Net::Host => Err(rustix::io::Errno::PERM),
-        Net::Loopback | Net::Joined(_) => {
-            filesystem("sysfs", &[], inert() | MountAttrFlags::MOUNT_ATTR_RDONLY)
-        }
+        Net::Loopback | Net::Joined(_) => filesystem("sysfs", &[], inert() | read_only),
     };
+    let attributes = if writable { 0 } else { attr::READ_ONLY } | attr::NOSUID | attr::NODEV | attr::NOEXEC;
     let is_fresh = fresh.is_ok();
     let mount = match fresh {
         Ok(mount) => mount,
-        Err(_) => copy_of_host("/sys", attr::READ_ONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)
-            .or_fault(what)?,
+        Err(_) => copy_of_host("/sys", attributes).or_fault(what)?,
     };
     tree.attach(&mount, &place).or_fault(what)?;
-    if is_fresh && let Some(place) = tree.find("sys/fs/cgroup")? {
-        let attributes = attr::READ_ONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
-        if let Ok(mount) = copy_of_host("/sys/fs/cgroup", attributes) {
-            tree.attach(&mount, &place).or_fault(what)?;
-        }
+    if is_fresh
+        && let Some(place) = tree.find("sys/fs/cgroup")?
+        && let Ok(mount) = copy_of_host("/sys/fs/cgroup", attributes)
+    {
+        tree.attach(&mount, &place).or_fault(what)?;
     }
     Ok(())
 }
@@ -149,7 +157,7 @@ fn make_read_only(tree: &Tree<'_>, path: &str) -> Result<(), Fault> {
     tree.attach(&copy, &place).or_fault(what)
 }
 
-fn dev(tree: &Tree<'_>, identity: &Identity) -> Result<OwnedFd, Fault> {
+fn dev(tree: &Tree<'_>, identity: &Identity, shm_size: u64) -> Result<OwnedFd, Fault> {
     let what = || "mount /dev".to_owned();
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let dev = filesystem("tmpfs", &[("mode", "755"), ("size", "65536k")], flags).or_fault(what)?;
@@ -170,8 +178,9 @@ fn dev(tree: &Tree<'_>, identity: &Identity) -> Result<OwnedFd, Fault> {
     }
     let pts = terminals(identity).or_fault(|| "mount /dev/pts".to_owned())?;
     place("pts").and_then(|place| tree.attach(&pts, &place)).or_fault(|| "mount /dev/pts".to_owned())?;
+    let shm_size = shm_size.to_string();
     for (name, kind, options) in
-        [("shm", "tmpfs", [("mode", "1777"), ("size", SHM_SIZE)].as_slice()), ("mqueue", "mqueue", &[])]
+        [("shm", "tmpfs", [("mode", "1777"), ("size", &shm_size)].as_slice()), ("mqueue", "mqueue", &[])]
     {
         let what = || format!("mount /dev/{name}");
         let mount = filesystem(kind, options, inert()).or_fault(what)?;

@@ -20,7 +20,7 @@ mod stubs;
 mod wire;
 
 pub use helper::intercept;
-pub use keeper::prepare_network;
+pub use keeper::{prepare_network, private_networks};
 pub(crate) use overlay::Layers;
 pub use spawn::{Killer, Running, Stdio3, spawn};
 pub use stubs::share_mount_points;

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
@@ -17,7 +18,7 @@ use super::overlay::{Layers, open_directory, with_stubs};
 use super::stubs::plain;
 use super::wire::{Channel, Notice, Stub};
 use crate::error::{Fault, OrFault};
-use crate::spec::{Mount, MountSource, Root};
+use crate::spec::{Hidden, Mount, MountSource, Root};
 use crate::sys::{self, attr};
 
 /// As many symlinks in a row as the kernel follows.
@@ -160,6 +161,16 @@ impl<'a> Tree<'a> {
                 )
                 .or_fault(what)?
             }
+            MountSource::Inside { directory, path } => {
+                let what = || format!("open {path} in {}", directory.display());
+                let tree = open_inside(&open_directory(directory)?, &plain(path)).and_then(clone_tree);
+                let tree = tree.or_fault(what)?;
+                sys::set_mount_attributes(tree.as_fd(), attr::NODEV | attr::NOSUID).or_fault(what)?;
+                tree
+            }
+            MountSource::File { content, mode, uid, gid } => {
+                self.file(content, *mode, (*uid, *gid)).or_fault(what)?
+            }
             MountSource::Overlay { lower, path, upper } => self.subtree(lower, path, upper.as_ref())?,
         };
         if mount.read_only {
@@ -168,6 +179,32 @@ impl<'a> Tree<'a> {
         let directory = rustix::fs::fstat(&tree).or_fault(what)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
         let place = self.mount_point(&mount.target, directory)?;
         self.attach(&tree, &place).or_fault(what)
+    }
+
+    /// A file in a file system of its own in memory, detached.
+    fn file(&self, content: &Hidden, mode: u32, (uid, gid): (u32, u32)) -> rustix::io::Result<OwnedFd> {
+        const NAME: &str = "file";
+        let flags = MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let memory = filesystem("tmpfs", &[("mode", "700")], flags)?;
+        write_bytes(&memory, NAME, &content.0)?;
+        for (owner, group) in [(Some(Uid::from_raw(uid)), None), (None, Some(Gid::from_raw(gid)))] {
+            match rustix::fs::chownat(&memory, NAME, owner, group, AtFlags::empty()) {
+                Err(Errno::INVAL | Errno::PERM) => {
+                    self.note(&format!("a mounted file is root's, for {uid}:{gid} does not exist here"));
+                }
+                result => result?,
+            }
+        }
+        rustix::fs::chmodat(&memory, NAME, Mode::from_raw_mode(mode), AtFlags::empty())?;
+        // Kernels before 6.15 do not clone what is attached nowhere.
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        rustix::mount::move_mount(&memory, "", CWD, &self.staging, flags)?;
+        let file = rustix::fs::openat(&memory, NAME, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let file = file.and_then(clone_tree);
+        rustix::mount::unmount(&self.staging, UnmountFlags::DETACH)?;
+        file
     }
 
     /// A part of another tree, detached.
@@ -229,9 +266,13 @@ pub(super) fn filesystem(
 
 /// Makes a file in a directory that is ours.
 pub(super) fn write_file(directory: &OwnedFd, name: &str, text: &str) -> rustix::io::Result<()> {
+    write_bytes(directory, name, text.as_bytes())
+}
+
+fn write_bytes(directory: &OwnedFd, name: &str, bytes: &[u8]) -> rustix::io::Result<()> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644))?;
-    let mut rest = text.as_bytes();
+    let mut rest = bytes;
     while !rest.is_empty() {
         let written = rustix::io::write(&file, rest)?;
         rest = rest.get(written..).unwrap_or_default();

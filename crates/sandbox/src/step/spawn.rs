@@ -125,7 +125,7 @@ pub(super) fn filter_options(identity: &Identity, spec: &Spec) -> Options {
 fn choose_network(identity: &Identity, wanted: Network) -> (Choice, Option<Keeper>, Option<String>) {
     match wanted {
         Network::None => (Choice::Loopback, None, None),
-        Network::Default if keeper::available(identity) => match keeper::take() {
+        Network::Default if keeper::private_networks(identity) => match keeper::take() {
             Ok(keeper) => (Choice::Private, Some(keeper), None),
             Err(failure) => {
                 let note = format!("commands have the network of the host, for pasta failed: {failure}");
@@ -162,7 +162,8 @@ fn check(identity: &Identity, spec: &Spec) -> Result<(), Error> {
     }
     match spec.mounts.first().map(|mount| &mount.source) {
         None => Ok(()),
-        Some(MountSource::Bind(_)) => unsupported("a bind mount"),
+        Some(MountSource::Bind(_) | MountSource::Inside { .. }) => unsupported("a bind mount"),
+        Some(MountSource::File { .. }) => unsupported("a file in memory"),
         Some(MountSource::Overlay { .. }) => unsupported("a mount of another tree"),
         Some(MountSource::Tmpfs { .. }) => unsupported("a tmpfs mount"),
     }

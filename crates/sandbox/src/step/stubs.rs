@@ -138,6 +138,10 @@ pub(super) fn plain(path: &str) -> PathBuf {
 fn is_directory(source: &MountSource) -> bool {
     match source {
         MountSource::Bind(path) => path.is_dir(),
+        MountSource::Inside { directory, path } => {
+            !directory.join(plain(path)).symlink_metadata().is_ok_and(|metadata| metadata.is_file())
+        }
+        MountSource::File { .. } => false,
         MountSource::Tmpfs { .. } => true,
         MountSource::Overlay { lower, path, upper } => {
             let layers = upper.iter().map(|(upper, _)| upper).chain(lower.iter().rev());

@@ -132,6 +132,9 @@ impl Fixture {
             extra_hosts: Vec::new(),
             network: Network::None,
             mounts: Vec::new(),
+            shm_size: None,
+            limits: Vec::new(),
+            insecure: false,
             interactive: false,
         }
     }

@@ -23,6 +23,7 @@ fn check(dockerfile: &str, base: Option<&Config>) -> Checked {
         contexts: BTreeMap::new(),
         network: NetworkMode::Default,
         extra_hosts: Vec::new(),
+        run: jettison_plan::RunOptions::default(),
     };
     let request = Request { dockerfile: &parsed, plan: &plan, every_stage: true, ignore: Some(&ignore) };
     let options = CheckOptions::of(&request).expect("valid options");
