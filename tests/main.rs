@@ -1,9 +1,10 @@
 //! Black box: a Dockerfile, a context, and what must come out of the binary. One file a theme.
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stderr,
     clippy::new_without_default,
     missing_docs,
-    reason = "a test helper fails by panicking, and is nobody's API"
+    reason = "a test helper fails by panicking, says why it skips, and is nobody's API"
 )]
 
 mod add;
@@ -18,6 +19,7 @@ mod errors;
 mod mounts;
 mod outputs;
 mod parents;
+mod platforms;
 mod registry;
 mod sandbox;
 mod size;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jettison_dockerfile::Span;
 use jettison_image::{Descriptor, Digest, Platform};
-use jettison_plan::{Base, Graph, ImageSource, Operation, Origin, Stage};
+use jettison_plan::{Base, ImageSource, Merged, Operation, Origin, Stage};
 use jettison_registry::{Cancel, Client};
 use jettison_sandbox::{Identity, Killer};
 use jettison_store::{LayerId, Object, Store};
@@ -54,7 +54,7 @@ struct StepRecord {
 /// Everything that the steps of one build share.
 pub(crate) struct Engine<'a> {
     pub(crate) request: &'a Request,
-    pub(crate) graph: &'a Graph,
+    pub(crate) graph: &'a Merged,
     pub(crate) store: &'a Store,
     pub(crate) identity: &'a Identity,
     pub(crate) no_sandbox: Option<&'a str>,
@@ -62,7 +62,7 @@ pub(crate) struct Engine<'a> {
     pub(crate) sources: &'a Sources<'a>,
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
     pub(crate) running: Running,
-    bases: &'a HashMap<(ImageSource, Platform), BaseImage>,
+    bases: &'a Bases,
     /// In which form each node's layer is kept.
     forms: Vec<Form>,
     notes: Mutex<BTreeSet<String>>,
@@ -70,8 +70,8 @@ pub(crate) struct Engine<'a> {
     uncached: HashSet<(usize, usize)>,
 }
 
-/// Builds the target of a Dockerfile. Nothing is tagged or exported.
-pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Built, Error> {
+/// Builds the target of a Dockerfile, for each platform asked for. Nothing is tagged or exported.
+pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Vec<Built>, Error> {
     let images = Images {
         store: environment.store,
         client: environment.client,
@@ -80,12 +80,7 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Built, 
         cancel: environment.cancel,
     };
     let mut bases = HashMap::new();
-    let graph = jettison_plan::plan(&request.dockerfile, &request.plan, &mut |source, platform| {
-        let image = images.resolve(source, platform)?;
-        let base = Base { id: image.id, config: image.config.clone() };
-        bases.insert((source.clone(), platform.clone()), image);
-        Ok(base)
-    })?;
+    let graph = plan(request, &images, &mut bases)?;
     (environment.events)(Event::Planned { steps: steps(&graph) });
     let blobs = blob_steps(&graph, &bases);
     let progress = |blob: &Descriptor, done: u64| {
@@ -115,6 +110,31 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Built, 
     let snapshots = engine.run_all(environment.cancel)?;
     sources.remember_contexts()?;
     finish::finish(&engine, &snapshots)
+}
+
+/// The base images that a build knows, each once.
+type Bases = HashMap<(ImageSource, Platform), BaseImage>;
+
+/// Plans the Dockerfile for each platform, and makes one graph of all.
+fn plan(request: &Request, images: &Images<'_>, bases: &mut Bases) -> Result<Merged, Error> {
+    let platforms = match request.platforms.as_slice() {
+        [] => vec![None],
+        platforms => platforms.iter().cloned().map(Some).collect(),
+    };
+    let mut graphs = Vec::new();
+    for platform in platforms {
+        let asked = jettison_plan::Request { platform, ..request.plan.clone() };
+        let graph = jettison_plan::plan(&request.dockerfile, &asked, &mut |source, platform| {
+            let key = (source.clone(), platform.clone());
+            if !bases.contains_key(&key) {
+                bases.insert(key.clone(), images.resolve(source, platform)?);
+            }
+            let image = &bases[&key];
+            Ok(Base { id: image.id, config: image.config.clone() })
+        })?;
+        graphs.push((asked.platform.unwrap_or(asked.build_platform), graph));
+    }
+    Ok(jettison_plan::merge(graphs))
 }
 
 impl Engine<'_> {
@@ -239,7 +259,7 @@ impl Engine<'_> {
 }
 
 /// Returns the places of all steps of stages that shall not use the cache.
-fn uncached(request: &Request, graph: &Graph) -> HashSet<(usize, usize)> {
+fn uncached(request: &Request, graph: &Merged) -> HashSet<(usize, usize)> {
     let (_, stages) = Stage::split(&request.dockerfile.dockerfile);
     let named = |stage: &Stage<'_>| {
         request.no_cache_filter.iter().any(|name| name.eq_ignore_ascii_case(&stage.title()))
@@ -289,7 +309,7 @@ impl Drop for Registered<'_> {
 }
 
 /// What the user is told of the steps. A step's digest is that of its name and its inputs' digests.
-fn steps(graph: &Graph) -> Vec<StepInfo> {
+fn steps(graph: &Merged) -> Vec<StepInfo> {
     let mut digests: Vec<Digest> = Vec::new();
     let step = |(id, node): (usize, &jettison_plan::Node)| {
         let inputs = node.inputs();
@@ -305,7 +325,7 @@ fn steps(graph: &Graph) -> Vec<StepInfo> {
 }
 
 /// Which step shows the download of which blob.
-fn blob_steps(graph: &Graph, bases: &HashMap<(ImageSource, Platform), BaseImage>) -> HashMap<Digest, StepId> {
+fn blob_steps(graph: &Merged, bases: &Bases) -> HashMap<Digest, StepId> {
     let mut steps = HashMap::new();
     for (id, node) in graph.nodes.iter().enumerate() {
         let Operation::Image { source, platform, .. } = &node.operation else { continue };
@@ -318,7 +338,7 @@ fn blob_steps(graph: &Graph, bases: &HashMap<(ImageSource, Platform), BaseImage>
 }
 
 /// A layer is kept as a directory if a command runs on its tree or mounts it, else as a tar.
-fn forms(graph: &Graph) -> Vec<Form> {
+fn forms(graph: &Merged) -> Vec<Form> {
     let mut forms = vec![Form::Tar; graph.nodes.len()];
     let mark = |forms: &mut Vec<Form>, start: Option<usize>| {
         let mut next = start;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use jettison_dockerfile::Span;
-use jettison_image::Digest;
-use jettison_sandbox::Refused;
+use jettison_image::{Digest, Platform};
+use jettison_sandbox::{Foreign, Refused};
 
 use crate::users::UserError;
 
@@ -49,6 +49,16 @@ pub enum Error {
         refused: Vec<Refused>,
         /// What makes more ids available.
         remedy: String,
+    },
+    /// A command is for another processor.
+    #[error("{}", foreign_message(.foreign))]
+    Foreign {
+        /// The step, as the user knows it.
+        step: String,
+        /// The RUN.
+        span: Span,
+        /// What could not be started.
+        foreign: Foreign,
     },
     /// A step cannot run as its user.
     #[error("{source}")]
@@ -130,6 +140,8 @@ impl Error {
             Error::Refused { remedy, .. } => Some(remedy),
             Error::Plan(jettison_plan::Error::Invalid(diagnostic)) => diagnostic.help.as_deref(),
             Error::Plan(jettison_plan::Error::Base { help, .. }) => help.as_deref(),
+            Error::Foreign { foreign, .. } if foreign.emulator_missing => Some(EMULATOR_MISSING),
+            Error::Foreign { .. } => Some(NO_EMULATOR),
             Error::NoSandbox { .. } => Some("`jettison doctor` tells what is missing and how to allow it"),
             _ => None,
         }
@@ -142,12 +154,31 @@ impl Error {
             Error::Instruction { span, .. }
             | Error::Run { span, .. }
             | Error::Refused { span, .. }
+            | Error::Foreign { span, .. }
             | Error::User { span, .. }
             | Error::NoSandbox { span, .. }
             | Error::Sandbox { span, .. } => Some(*span),
             _ => None,
         }
     }
+}
+
+/// What to do where the kernel has no emulator for a processor.
+const NO_EMULATOR: &str = "install emulation as root: `apt-get install qemu-user-static binfmt-support`, or your \
+    distribution's like; or do the work in a stage of `FROM --platform=$BUILDPLATFORM` and copy the result";
+
+/// What to do where the kernel has an emulator that the image's root file system hides.
+const EMULATOR_MISSING: &str = "an emulator is registered with the kernel, but without the flag F (\"fix binary\"), so \
+    that it would have to be in the image: register a static one with that flag, as Debian's qemu-user-static does";
+
+fn foreign_message(foreign: &Foreign) -> String {
+    let host = Platform::host();
+    let Foreign { program, architecture, emulator_missing } = foreign;
+    let why = match emulator_missing {
+        true => "and the emulator for it is not in the image",
+        false => "and no emulator for it is registered with the kernel",
+    };
+    format!("{program} is a program for linux/{architecture}, this machine is {host}, {why}")
 }
 
 fn refused_message(refused: &[Refused]) -> String {

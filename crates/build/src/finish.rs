@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use jettison_image::{Config, Digest, HashingWriter, Reference, rfc3339};
+use jettison_plan::ImagePlan;
 use jettison_store::{ImageLayer, ImageRecord, LayerId};
 
 use crate::Error;
@@ -42,9 +43,13 @@ pub struct BuiltLayer {
     pub compressed: Option<u64>,
 }
 
-/// Puts the image together. `snapshots` are the trees of the graph's nodes.
-pub(crate) fn finish(engine: &Engine<'_>, snapshots: &[Snapshot]) -> Result<Built, Error> {
-    let target = &engine.graph.stages[engine.graph.target];
+/// Puts the images together. `snapshots` are the trees of the graph's nodes.
+pub(crate) fn finish(engine: &Engine<'_>, snapshots: &[Snapshot]) -> Result<Vec<Built>, Error> {
+    engine.graph.images.iter().map(|plan| image(engine, plan, snapshots)).collect()
+}
+
+fn image(engine: &Engine<'_>, plan: &ImagePlan, snapshots: &[Snapshot]) -> Result<Built, Error> {
+    let target = &plan.stages[plan.target];
     let snapshot = &snapshots[target.node];
     let mut layers = Vec::new();
     for at in 0..snapshot.layers().len() {
@@ -62,11 +67,10 @@ pub(crate) fn finish(engine: &Engine<'_>, snapshots: &[Snapshot]) -> Result<Buil
         build: None,
     };
     engine.store.put_image(&image)?;
-    let stages =
-        engine.graph.stages.iter().map(|stage| built_stage(&stage.name, &snapshots[stage.node])).collect();
+    let stages = plan.stages.iter().map(|stage| built_stage(&stage.name, &snapshots[stage.node])).collect();
     let from = |cell: &Arc<Cell>| cell.base.as_ref().and_then(|base| base.from.clone());
     let origins = snapshot.layers().iter().map(from).collect();
-    Ok(Built { image, config, origins, stages, target: engine.graph.target })
+    Ok(Built { image, config, origins, stages, target: plan.target })
 }
 
 /// Fills in what was not known when the build was planned.

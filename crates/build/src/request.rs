@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jettison_dockerfile::Parsed;
-use jettison_image::{Digest, Reference};
+use jettison_image::{Digest, Platform, Reference};
 use jettison_sandbox::Hidden;
 
 use crate::ContextSource;
@@ -13,8 +13,10 @@ use crate::ContextSource;
 pub struct Request {
     /// The Dockerfile, parsed without errors.
     pub dockerfile: Parsed,
-    /// Arguments, target, platform and the kinds of the named contexts.
+    /// Arguments, target and the kinds of the named contexts. Its platform is set from `platforms`.
     pub plan: jettison_plan::Request,
+    /// `--platform`: one image is made for each, and one for this machine where there is none. No two are equal.
+    pub platforms: Vec<Platform>,
     /// The build context; `None` where only a Dockerfile was given.
     pub context: Option<ContextSource>,
     /// Named contexts, by [`jettison_plan::context_key`].

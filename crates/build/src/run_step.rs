@@ -148,6 +148,9 @@ impl Engine<'_> {
             let (step, refused) = (label.name.clone(), outcome.refused);
             return Err(Error::Refused { step, span: label.span, refused, remedy: self.identity.remedy() });
         }
+        if let Some(foreign) = outcome.foreign {
+            return Err(Error::Foreign { step: label.name.clone(), span: label.span, foreign });
+        }
         if outcome.code == 0 {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use std::thread;
 use jettison_dockerfile::glob::has_wildcards;
 use jettison_image::{Digest, Digester};
 use jettison_layer::{Content, Entry, Kind, Node, Tree, TreeContent, file_name};
-use jettison_plan::{Copy, CopySource, Graph, Operation, Origin};
+use jettison_plan::{Copy, CopySource, Merged, Operation, Origin};
 
 use crate::context::ContextFiles;
 use crate::layers::{Layers, Snapshot, lock};
@@ -47,7 +47,7 @@ pub(crate) struct Sources<'a> {
 type FileKey = (String, Vec<u8>);
 
 impl<'a> Sources<'a> {
-    pub(crate) fn new(request: &'a Request, layers: &'a Layers<'a>, graph: &Graph) -> Sources<'a> {
+    pub(crate) fn new(request: &'a Request, layers: &'a Layers<'a>, graph: &Merged) -> Sources<'a> {
         Sources {
             request,
             layers,
@@ -283,7 +283,7 @@ fn hash(content: &dyn Content, entry: &Entry) -> Result<Digest, Error> {
 }
 
 /// Returns the paths below which the instructions of a graph look, for each context.
-fn wanted(graph: &Graph) -> BTreeMap<Option<String>, Vec<String>> {
+fn wanted(graph: &Merged) -> BTreeMap<Option<String>, Vec<String>> {
     let mut wanted: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
     let mut add = |origin: &Origin, paths: Vec<String>| {
         let context = match origin {

@@ -12,7 +12,7 @@ use std::os::unix::fs::FileTypeExt;
 
 use jettison_build::{Built, Event, MAX_SECRET, SecretSource};
 use jettison_dockerfile::Severity;
-use jettison_image::{DEFAULT_EPOCH, Digest, Platform, Reference};
+use jettison_image::{DEFAULT_EPOCH, Descriptor, Digest, Platform, Reference};
 use jettison_plan::NetworkMode;
 use jettison_registry::{Cancel, Client};
 use jettison_report::Problem;
@@ -21,7 +21,7 @@ use jettison_sandbox::Identity;
 use jettison_store::{Store, TagEntry};
 
 pub use self::checks::{Answer, Call, call, check};
-use self::outputs::{Exported, export_to, names};
+use self::outputs::{Exported, Exporter, names, refuse_unfit};
 use self::sources::{named_contexts, sources};
 use self::summary::{Summary, summary};
 use crate::settings::{BuildSettings, Network};
@@ -52,24 +52,35 @@ pub struct Workplace<'a> {
 /// What a build made.
 #[derive(Debug, Clone)]
 pub struct BuildReport {
-    /// The image's ID.
-    pub image: Digest,
-    /// Its names.
+    /// The image's ID; of images for several platforms, the digest of the index over them.
+    pub id: Digest,
+    /// The images, one a platform.
+    pub images: Vec<ImageReport>,
+    /// Their names.
     pub tags: Vec<Reference>,
-    /// The digest of its manifest, if an output had to make one.
-    pub manifest: Option<Digest>,
+    /// The manifest or index, if an output had to make one.
+    pub manifest: Option<Descriptor>,
     /// Names under which it was pushed, with the digests of their manifests.
     pub pushed: Vec<(Reference, Digest)>,
+    /// What the parser says of the Dockerfile that did not stop the build.
+    pub warnings: Faults,
+    /// What BuildKit's checks say of it.
+    pub checks: Vec<Finding>,
+}
+
+/// One image that a build made.
+#[derive(Debug, Clone)]
+pub struct ImageReport {
+    /// Its ID.
+    pub id: Digest,
+    /// What it runs on.
+    pub platform: Platform,
     /// The line that says how large it is and what was left behind.
     pub size: String,
     /// Its layers: the instruction and the bytes of files.
     pub layers: Vec<(String, u64)>,
     /// Why a container of it would not start.
     pub problems: Vec<Problem>,
-    /// What the parser says of the Dockerfile that did not stop the build.
-    pub warnings: Faults,
-    /// What BuildKit's checks say of it.
-    pub checks: Vec<Finding>,
 }
 
 /// Builds an image, gives it its names and sends it where it shall go. Nothing half-made is ever named.
@@ -79,6 +90,7 @@ pub fn build(
     stdin: &mut dyn Read,
 ) -> Result<BuildReport, Error> {
     check_forwarded(settings)?;
+    refuse_unfit(settings)?;
     let sources = sources(settings, workplace.store, stdin)?;
     let parsed = jettison_dockerfile::parse(sources.dockerfile.text.as_bytes());
     let file = SourceFile { name: sources.dockerfile.name.clone(), text: parsed.text.clone() };
@@ -90,6 +102,7 @@ pub fn build(
     let request = jettison_build::Request {
         dockerfile: parsed,
         plan: plan_request(settings, kinds),
+        platforms: settings.platforms.clone(),
         context: sources.context.clone(),
         contexts,
         no_cache: settings.no_cache,
@@ -134,7 +147,7 @@ fn plan_request(
         target: settings.target.clone(),
         build_args: settings.build_args.iter().cloned().collect(),
         labels: settings.labels.clone().into_iter().collect(),
-        platform: settings.platform.clone(),
+        platform: settings.platforms.first().cloned(),
         build_platform: Platform::host(),
         contexts,
         network: match settings.network {
@@ -173,58 +186,56 @@ fn check_forwarded(settings: &BuildSettings) -> Result<(), Error> {
 fn deliver(
     settings: &BuildSettings,
     workplace: &Workplace<'_>,
-    built: &Built,
+    built: &[Built],
     warnings: Faults,
 ) -> Result<BuildReport, Error> {
-    let stored = Stored::open(workplace.store, built.image.clone())?;
     let names = names(settings)?;
-    let Summary { size, layers, problems } = summary(workplace.store, built, &stored, &names)?;
+    let mut stored = Vec::new();
+    let mut images = Vec::new();
+    for built in built {
+        let opened = Stored::open(workplace.store, built.image.clone())?;
+        images.push(image_report(workplace.store, built, &opened, &names)?);
+        stored.push(opened);
+    }
+    let exporter = Exporter { settings, workplace, built, stored: &stored, names: &names };
     let mut exported = Exported::default();
     for output in &settings.outputs {
-        export_to(output, settings, built, &stored, &names, workplace, &mut exported)?;
+        exporter.export_to(output, &mut exported)?;
+    }
+    // Images of several platforms are one thing only through their index.
+    if built.len() > 1 && exported.manifest.is_none() {
+        exporter.make_index(&mut exported)?;
     }
     let Exported { manifest, pushed } = exported;
+    let index = manifest.as_ref().filter(|_| built.len() > 1).map(|index| index.digest);
     for name in &names {
         let repo_digest = pushed.iter().find(|(reference, _)| reference == name).map(|(_, digest)| *digest);
-        let entry = TagEntry {
-            image: built.image.config,
-            platform: built.image.platform.clone(),
-            manifest: repo_digest,
-            repo_digest,
-        };
-        workplace.store.tag(name, &entry)?;
+        // What is named last comes first.
+        for built in built.iter().rev() {
+            let entry = TagEntry {
+                image: built.image.config,
+                platform: built.image.platform.clone(),
+                manifest: repo_digest,
+                repo_digest,
+                index,
+            };
+            workplace.store.tag(name, &entry)?;
+        }
     }
     workplace.store.sync()?;
-    let report = BuildReport {
-        image: built.image.config,
-        size,
-        layers,
-        tags: names,
-        manifest,
-        pushed,
-        problems,
-        warnings,
-        checks: Vec::new(),
-    };
-    if let Some(path) = &settings.iid_file {
-        fs::write(path, report.image.to_string()).map_err(|source| Error::io("write", path, source))?;
-    }
-    if let Some(path) = &settings.metadata_file {
-        let bytes = serde_json::to_vec_pretty(&metadata(&report)).unwrap_or_default();
-        fs::write(path, bytes).map_err(|source| Error::io("write", path, source))?;
-    }
+    let id = index.unwrap_or_else(|| built[0].image.config);
+    let report = BuildReport { id, images, tags: names, manifest, pushed, warnings, checks: Vec::new() };
+    summary::write_files(settings, &report)?;
     Ok(report)
 }
 
-/// What buildx writes with `--metadata-file`.
-fn metadata(report: &BuildReport) -> serde_json::Value {
-    let mut metadata = serde_json::json!({ "containerimage.config.digest": report.image.to_string() });
-    if let Some(digest) = report.manifest {
-        metadata["containerimage.digest"] = digest.to_string().into();
-    }
-    if !report.tags.is_empty() {
-        let names: Vec<String> = report.tags.iter().map(ToString::to_string).collect();
-        metadata["image.name"] = names.join(",").into();
-    }
-    metadata
+fn image_report(
+    store: &Store,
+    built: &Built,
+    stored: &Stored<'_>,
+    names: &[Reference],
+) -> Result<ImageReport, Error> {
+    let Summary { size, layers, problems } = summary(store, built, stored, names)?;
+    let platform = built.image.platform.clone();
+    Ok(ImageReport { id: built.image.config, platform, size, layers, problems })
 }

@@ -13,7 +13,7 @@ mod stored;
 mod transfer;
 
 pub use archives::{Input, Target, load, save};
-pub use build::{Answer, BuildReport, Call, Workplace, build, call, check};
+pub use build::{Answer, BuildReport, Call, ImageReport, Workplace, build, call, check};
 pub use error::{Error, Faults, SourceFile};
 pub use images::{ImageRow, ImagesFilter, images};
 pub use inspect::{HistoryRow, history, inspect};

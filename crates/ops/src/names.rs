@@ -5,20 +5,28 @@ use jettison_store::{Removed, Store, TagEntry};
 
 use crate::Error;
 
-/// Gives the image `source` the name `target` too.
+/// Gives the image `source` the name `target` too; of several platforms, all of them.
 pub fn tag(store: &Store, source: &str, target: &Reference) -> Result<(), Error> {
     let resolved = store.resolve(source)?;
-    let image = resolved.image;
-    // A digest belongs to a repository: under another name the registry may know another, or none.
-    let known =
-        resolved.name.filter(|(reference, _)| same_repository(reference, target)).map(|(_, entry)| entry);
-    let entry = TagEntry {
-        image: image.config,
-        platform: image.platform.clone(),
-        manifest: image.manifest.as_ref().map(|manifest| manifest.digest),
-        repo_digest: known.and_then(|entry| entry.repo_digest),
+    let Some((name, _)) = resolved.name else {
+        let image = resolved.image;
+        let entry = TagEntry {
+            image: image.config,
+            platform: image.platform.clone(),
+            manifest: image.manifest.as_ref().map(|manifest| manifest.digest),
+            repo_digest: None,
+            index: None,
+        };
+        return Ok(store.tag(target, &entry)?);
     };
-    Ok(store.tag(target, &entry)?)
+    // What is named last comes first.
+    for (known, image) in store.find_all(&name)?.into_iter().rev() {
+        // A digest belongs to a repository: under another name the registry may know another, or none.
+        let repo_digest = known.repo_digest.filter(|_| same_repository(&name, target));
+        let manifest = image.manifest.as_ref().map(|manifest| manifest.digest);
+        store.tag(target, &TagEntry { manifest, repo_digest, ..known })?;
+    }
+    Ok(())
 }
 
 fn same_repository(a: &Reference, b: &Reference) -> bool {

@@ -25,8 +25,8 @@ pub struct BuildSettings {
     pub named_contexts: Vec<(String, NamedContext)>,
     /// Labels of the result.
     pub labels: BTreeMap<String, String>,
-    /// What the result runs on; the host's platform if absent.
-    pub platform: Option<Platform>,
+    /// What the result runs on: an image for each, the host's platform if empty. No two are equal.
+    pub platforms: Vec<Platform>,
     /// Whether results of earlier builds are left unused.
     pub no_cache: bool,
     /// Stages whose results of earlier builds are left unused.

@@ -90,6 +90,7 @@ pub fn pull(
         platform: image.platform.clone(),
         manifest: Some(raw.digest()),
         repo_digest: Some(digest),
+        index: None,
     };
     store.tag(reference, &entry)?;
     let is_new = before.is_none_or(|(old, _)| old.image != image.config);
@@ -172,20 +173,30 @@ impl BlobSink for PartialSink {
     }
 }
 
-/// Pushes an image of the store under the name it has.
+/// Pushes an image of the store under the name it has; one that was built for several platforms, with its index.
 pub fn push(store: &Store, reference: &Reference, transfer: Transfer<'_>) -> Result<PushedImage, Error> {
-    let Some((entry, image)) = store.find(reference, None)? else {
+    let found = store.find_all(reference)?;
+    if found.is_empty() {
         let message = format!("an image does not exist locally with the tag: {}", reference.familiar());
         return Err(Error::request_with_help(message, "`jettison images` lists what there is"));
-    };
-    let stored = Stored::open(store, image)?;
+    }
     let context = export_context(store, transfer);
-    let prepared =
-        export::prepare(stored.source(vec![reference.clone()])?, &CompressionOptions::default(), context)?;
+    let mut stored = Vec::new();
+    for (_, image) in &found {
+        stored.push(Stored::open(store, image.clone())?);
+    }
+    let mut prepared = Vec::new();
+    for stored in &stored {
+        let source = stored.source(vec![reference.clone()])?;
+        prepared.push(export::prepare(source, &CompressionOptions::default(), context)?);
+    }
     let pushed = export::push(transfer.client, &prepared, context)?;
     let pushed = pushed.into_iter().next().ok_or(Error::Interrupted)?;
-    let entry = TagEntry { manifest: Some(pushed.digest), repo_digest: Some(pushed.digest), ..entry };
-    store.tag(reference, &entry)?;
+    // What is named last comes first.
+    for ((entry, _), image) in found.into_iter().zip(&prepared).rev() {
+        let manifest = Some(image.manifest.digest());
+        store.tag(reference, &TagEntry { manifest, repo_digest: Some(pushed.digest), ..entry })?;
+    }
     Ok(pushed)
 }
 

@@ -352,6 +352,29 @@ impl Node {
         }
         inputs
     }
+
+    /// Returns the places of all numbers that [`Node::inputs`] returns.
+    pub(crate) fn trees_mut(&mut self) -> Vec<&mut NodeId> {
+        fn tree(origin: &mut Origin) -> Option<&mut NodeId> {
+            match origin {
+                Origin::Tree(node) => Some(node),
+                Origin::Context | Origin::NamedContext(_) => None,
+            }
+        }
+        let mut trees: Vec<&mut NodeId> = self.parent.iter_mut().collect();
+        match &mut self.operation {
+            Operation::Image { .. } | Operation::Workdir(_) => {}
+            Operation::Copy(copy) => trees.extend(tree(&mut copy.from)),
+            Operation::Run(run) => {
+                trees.extend(run.mounts.iter_mut().filter_map(|mount| match &mut mount.kind {
+                    MountKind::Bind { from, .. } => tree(from),
+                    MountKind::Cache { from, .. } => from.as_mut().and_then(tree),
+                    MountKind::Tmpfs { .. } | MountKind::Secret { .. } | MountKind::Ssh { .. } => None,
+                }))
+            }
+        }
+        trees
+    }
 }
 
 impl fmt::Display for ImageSource {

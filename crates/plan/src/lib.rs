@@ -8,6 +8,7 @@ mod error;
 mod graph;
 mod history;
 mod instructions;
+mod merge;
 mod mounts;
 mod ports;
 mod request;
@@ -20,6 +21,7 @@ pub use graph::{
     Access, Chmod, Copy, CopySource, Graph, ImageSource, InlineFile, Label, Limit, Mount, MountKind,
     NetworkMode, Node, NodeId, Operation, Origin, Run, SecretVariable, Security, Sharing, StagePlan, Workdir,
 };
+pub use merge::{ImagePlan, Merged, merge};
 pub use mounts::ram_in_bytes;
 pub use ports::expand as expand_ports;
 pub use request::{Base, BaseResolver, ContextKind, Entitlement, Request, RunOptions};

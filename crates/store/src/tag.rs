@@ -22,6 +22,9 @@ pub struct TagEntry {
     pub manifest: Option<Digest>,
     /// The digest that the registry gives for the name: that of the index, or of the manifest where there is none.
     pub repo_digest: Option<Digest>,
+    /// The digest of the index over images of several platforms that were built here together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Digest>,
 }
 
 /// A name with what it stands for.
@@ -36,12 +39,15 @@ pub struct TaggedImage {
 impl Store {
     /// Gives an image of the store a name, which another may have had. Durable when it returns.
     ///
-    /// Images of other platforms keep the name if they came from the same index (`repo_digest`).
+    /// Images of other platforms keep the name if they came with the same index (`repo_digest`) or were built together
+    /// (`index`).
     pub fn tag(&self, reference: &Reference, entry: &TagEntry) -> Result<()> {
         let path = self.inner.layout.tag(reference);
         let old = self.entries(&path)?;
         let mut entries = vec![entry.clone()];
-        let same_index = |old: &TagEntry| old.repo_digest.is_some() && old.repo_digest == entry.repo_digest;
+        let same = |old: Option<Digest>, new: Option<Digest>| old.is_some() && old == new;
+        let same_index =
+            |old: &TagEntry| same(old.repo_digest, entry.repo_digest) || same(old.index, entry.index);
         entries.extend(old.iter().filter(|old| same_index(old) && old.platform != entry.platform).cloned());
         self.sync()?;
         if entries == old {
@@ -116,6 +122,24 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    /// Returns all that a name stands for: one image, or several that were built together for different platforms. What
+    /// was named last comes first.
+    pub fn find_all(&self, reference: &Reference) -> Result<Vec<(TagEntry, ImageRecord)>> {
+        let Some((first, image)) = self.find(reference, None)? else { return Ok(Vec::new()) };
+        let mut found = vec![(first.clone(), image)];
+        if first.index.is_some() {
+            for entry in self.entries(&self.inner.layout.tag(reference))? {
+                if entry.index == first.index
+                    && entry.platform != first.platform
+                    && let Some(image) = self.image(&entry.image)?
+                {
+                    found.push((entry, image));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Reads a tag's file: what was named last comes first. A damaged file holds nothing.

@@ -88,6 +88,23 @@ impl Image {
         read_layout("", &|path| find(&files, path, archive))
     }
 
+    /// Reads the only index of the OCI archive `archive`: its digest, and its images with the platforms that the index
+    /// gives them.
+    pub fn index_of_oci_archive(archive: &Path) -> (Digest, Vec<(Platform, Image)>) {
+        let files = read_archive(archive);
+        let read = |path: &str| find(&files, path, archive);
+        let top = top(&read, "");
+        assert!(top.1.is_index(), "{}: one image and no index", archive.display());
+        let manifests = top.1.index().unwrap().manifests;
+        let image = |descriptor: &Descriptor| {
+            let raw =
+                RawManifest { media_type: descriptor.media_type.clone(), bytes: blob(&read, descriptor) };
+            let platform = descriptor.platform.clone().expect("an index names platforms");
+            (platform, read_image(&read, &raw, top.0.clone()))
+        };
+        (top.1.digest(), manifests.iter().map(image).collect())
+    }
+
     /// Reads the only image of the docker archive `archive`: manifest.json, config, layers.
     pub fn from_docker_archive(archive: &Path) -> Image {
         let files = read_archive(archive);
@@ -214,13 +231,21 @@ impl Tree {
     }
 }
 
-fn read_layout(tag: &str, read: &dyn Fn(&str) -> Vec<u8>) -> Image {
-    let blob = |descriptor: &Descriptor| {
-        let bytes = read(&format!("blobs/sha256/{}", descriptor.digest.hex()));
-        assert_eq!(Digest::of(&bytes), descriptor.digest, "a blob's content is not what its name says");
-        assert_eq!(bytes.len() as u64, descriptor.size, "size of {}", descriptor.digest);
-        bytes
-    };
+/// Reads a file of a layout by its path.
+type ReadFile<'a> = dyn Fn(&str) -> Vec<u8> + 'a;
+
+fn read_layout(tag: &str, read: &ReadFile<'_>) -> Image {
+    let (name, mut raw) = top(read, tag);
+    if raw.is_index() {
+        let index = raw.index().unwrap();
+        let inner = index.select(&Platform::host()).expect("the index has an image for this machine");
+        raw = RawManifest { media_type: inner.media_type.clone(), bytes: blob(read, inner) };
+    }
+    read_image(read, &raw, name)
+}
+
+/// Returns the name and the manifest or index of `tag`, or of the only one in the layout.
+fn top(read: &ReadFile<'_>, tag: &str) -> (String, RawManifest) {
     let name = |descriptor: &Descriptor| {
         descriptor.annotations.get("org.opencontainers.image.ref.name").cloned().unwrap_or_default()
     };
@@ -228,17 +253,22 @@ fn read_layout(tag: &str, read: &dyn Fn(&str) -> Vec<u8>) -> Image {
     let named =
         index.manifests.iter().filter(|found| tag.is_empty() || name(found) == tag).collect::<Vec<_>>();
     let [top] = named[..] else { panic!("not one image for tag \"{tag}\": {:?}", index.manifests) };
-    let mut raw = RawManifest { media_type: top.media_type.clone(), bytes: blob(top) };
-    if raw.is_index() {
-        let index = raw.index().unwrap();
-        let inner = index.select(&Platform::host()).expect("the index has an image for this machine");
-        raw = RawManifest { media_type: inner.media_type.clone(), bytes: blob(inner) };
-    }
+    (name(top), RawManifest { media_type: top.media_type.clone(), bytes: blob(read, top) })
+}
+
+fn blob(read: &ReadFile<'_>, descriptor: &Descriptor) -> Vec<u8> {
+    let bytes = read(&format!("blobs/sha256/{}", descriptor.digest.hex()));
+    assert_eq!(Digest::of(&bytes), descriptor.digest, "a blob's content is not what its name says");
+    assert_eq!(bytes.len() as u64, descriptor.size, "size of {}", descriptor.digest);
+    bytes
+}
+
+fn read_image(read: &ReadFile<'_>, raw: &RawManifest, name: String) -> Image {
     let manifest = raw.manifest().unwrap();
-    let config = Config::parse(&blob(&manifest.config)).unwrap();
-    let layers = manifest.layers.iter().map(|layer| unpacked(&blob(layer))).collect();
+    let config = Config::parse(&blob(read, &manifest.config)).unwrap();
+    let layers = manifest.layers.iter().map(|layer| unpacked(&blob(read, layer))).collect();
     let id = manifest.config.digest;
-    Image { digest: raw.digest(), manifest, config, id, names: vec![name(top)], layers }.checked()
+    Image { digest: raw.digest(), manifest, config, id, names: vec![name], layers }.checked()
 }
 
 fn unpacked(bytes: &[u8]) -> Vec<u8> {

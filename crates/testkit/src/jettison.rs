@@ -34,6 +34,8 @@ pub enum Who {
     ChrootOnly,
     /// An ordinary user where the kernel refuses user namespaces.
     NoNamespaces,
+    /// Root of a user namespace in which the kernel was told what `BINFMT` says of other processors.
+    Emulating,
 }
 
 /// A home, a store and a configuration in which the binary runs; removed when dropped.
@@ -115,7 +117,7 @@ impl Jettison {
         if who != Who::Me {
             jettison.write_users();
         }
-        if !matches!(who, Who::Me | Who::ChrootOnly) {
+        if !matches!(who, Who::Me | Who::ChrootOnly | Who::Emulating) {
             for path in ["", "work", "docker"] {
                 chown(jettison.path(path), Some(USER), Some(USER)).unwrap();
             }
@@ -245,6 +247,7 @@ impl Jettison {
                 self.without_namespaces("setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin --")
             }
             Who::NoNamespaces => self.without_namespaces(&user),
+            Who::Emulating => self.emulating(),
         };
         command.args(arguments).current_dir(self.path("work")).env_clear();
         for (name, value) in [
@@ -278,6 +281,14 @@ impl Jettison {
         ))
     }
 
+    /// Since Linux 6.7 a user namespace can have a binfmt_misc of its own: nothing on the machine changes.
+    fn emulating(&self) -> Command {
+        self.with_users(
+            "exec unshare --user --map-users=0,0,65536 --map-groups=0,0,65536 --setuid=0 --setgid=0 --mount -- sh -ec \
+             'misc=/proc/sys/fs/binfmt_misc; mount -t binfmt_misc none $misc; printf %s \"$BINFMT\" >$misc/register; exec \"$@\"' sh \"$@\"",
+        )
+    }
+
     fn write_users(&self) {
         let (first, count) = SUBORDINATE;
         let passwd = fs::read_to_string("/etc/passwd").unwrap();
@@ -290,7 +301,7 @@ impl Jettison {
         let ids = match self.who {
             Who::Subordinate => format!("builder:{first}:{count}\n"),
             // What newuidmap must know to map the ids of the namespace that allows no further ones.
-            Who::ChrootOnly | Who::NoNamespaces => "root:0:65536\n".to_owned(),
+            Who::ChrootOnly | Who::NoNamespaces | Who::Emulating => "root:0:65536\n".to_owned(),
             Who::Me | Who::OneId => String::new(),
         };
         for file in ["subuid", "subgid"] {

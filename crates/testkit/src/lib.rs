@@ -9,6 +9,7 @@
 pub mod base;
 pub mod base64;
 mod context;
+pub mod foreign;
 mod http;
 mod image;
 mod jettison;

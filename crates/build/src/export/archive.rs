@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
-use jettison_image::{Descriptor, Digest};
+use jettison_image::{Descriptor, Digest, RawManifest};
 
 use super::Context;
 use super::error::{ExportError, Result};
@@ -45,6 +45,15 @@ impl<'a> ArchiveWriter<'a> {
     pub fn document(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let header = header(name, tar::EntryType::Regular, 0o644, bytes.len() as u64)?;
         self.tar.append(&header, bytes).map_err(ExportError::Stream)
+    }
+
+    /// Writes a manifest or index among the blobs, unless it is there.
+    pub fn document_blob(&mut self, raw: &RawManifest) -> Result<()> {
+        let descriptor = raw.descriptor();
+        if !self.written.insert(descriptor.digest) {
+            return Ok(());
+        }
+        self.document(&blob_name(&descriptor.digest), &raw.bytes)
     }
 
     /// Ends the archive.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use jettison_image::{Descriptor, Index, MAX_MANIFEST_SIZE, RawManifest, media_type};
+use jettison_image::{Descriptor, Index, MAX_MANIFEST_SIZE, RawManifest, Reference, media_type};
 use jettison_store::{IMAGE_NAME, REF_NAME};
 
 use super::Context;
@@ -12,36 +12,39 @@ use super::archive::{ArchiveWriter, blob_name, cannot_read, copy};
 use super::error::{ExportError, Result};
 use super::place::{self, Place};
 use super::prepare::Prepared;
+use super::top::{descriptor, names, top};
 use super::watch::Watch;
 
 pub(super) const LAYOUT: &str = "oci-layout";
 pub(super) const INDEX: &str = "index.json";
 pub(super) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// Writes images as the tar of an OCI layout.
+/// Writes an image as the tar of an OCI layout; several are one image for different platforms, and get an index.
 pub fn write_oci_archive(images: &[Prepared<'_>], place: Place<'_>, context: Context<'_>) -> Result<()> {
     place.fill(|out| {
         let mut archive = ArchiveWriter::new(out);
         archive.folders()?;
         images.iter().try_for_each(|image| archive.blobs(image, context))?;
-        archive.document(INDEX, &index(images).bytes)?;
+        let top = top(images);
+        archive.document_blob(&top)?;
+        archive.document(INDEX, &Index::oci(entries(images, &top)).to_raw().bytes)?;
         archive.document(LAYOUT, LAYOUT_VERSION)?;
         archive.finish()
     })
 }
 
-/// Writes images into a directory that is or becomes an OCI layout. Other images in it stay, unless they have the same
-/// name.
+/// Writes an image into a directory that is or becomes an OCI layout; several are one image for different platforms.
+/// Other images in it stay, unless they have the same name.
 pub fn write_oci_layout(images: &[Prepared<'_>], directory: &Path, context: Context<'_>) -> Result<()> {
     let mut all = existing(directory)?;
     let blobs = directory.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(|source| ExportError::file("create", &blobs, source))?;
-    for image in images {
-        write_blobs(image, directory, context)?;
-        let new = descriptors(image);
-        all.retain(|old| !new.iter().any(|new| replaces(new, old)));
-        all.extend(new);
-    }
+    images.iter().try_for_each(|image| write_blobs(image, directory, context))?;
+    let top = top(images);
+    write_blob(directory, &top.descriptor(), |out| out.write_all(&top.bytes).map_err(ExportError::Stream))?;
+    let new = entries(images, &top);
+    all.retain(|old| !new.iter().any(|new| replaces(new, old)));
+    all.extend(new);
     // The index comes after all that it names, and the mark of a layout after the index.
     write_document(&directory.join(INDEX), &Index::oci(all).to_raw().bytes)?;
     match directory.join(LAYOUT) {
@@ -50,19 +53,26 @@ pub fn write_oci_layout(images: &[Prepared<'_>], directory: &Path, context: Cont
     }
 }
 
-/// Makes the index of a layout.
+/// Makes the index of a layout with different images.
 pub(super) fn index(images: &[Prepared<'_>]) -> RawManifest {
-    Index::oci(images.iter().flat_map(descriptors).collect()).to_raw()
+    Index::oci(images.iter().flat_map(|image| named(&image.names, descriptor(image))).collect()).to_raw()
 }
 
-/// Makes the entries of an image in the index: one a name, or one without. The annotations are those of BuildKit: the
-/// whole name for containerd and docker, the tag for all others.
-fn descriptors(image: &Prepared<'_>) -> Vec<Descriptor> {
-    let plain = Descriptor { platform: Some(image.platform.clone()), ..image.manifest.descriptor() };
-    if image.names.is_empty() {
+/// Makes the entries of one image, or of the index over several, in the index of a layout.
+fn entries(images: &[Prepared<'_>], top: &RawManifest) -> Vec<Descriptor> {
+    match images {
+        [image] => named(&image.names, descriptor(image)),
+        _ => named(names(images), top.descriptor()),
+    }
+}
+
+/// Makes one entry a name, or one without. The annotations are those of BuildKit: the whole name for containerd and
+/// docker, the tag for all others.
+fn named(names: &[Reference], plain: Descriptor) -> Vec<Descriptor> {
+    if names.is_empty() {
         return vec![plain];
     }
-    let named = |name: &jettison_image::Reference| {
+    let named = |name: &Reference| {
         let mut descriptor = plain.clone();
         descriptor.annotations.insert(IMAGE_NAME.to_owned(), name.to_string());
         if let Some(tag) = name.tag() {
@@ -70,7 +80,7 @@ fn descriptors(image: &Prepared<'_>) -> Vec<Descriptor> {
         }
         descriptor
     };
-    image.names.iter().map(named).collect()
+    names.iter().map(named).collect()
 }
 
 /// Tells whether `new` takes the place of `old`: the same name, or the same image without one.

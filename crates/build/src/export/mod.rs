@@ -16,6 +16,7 @@ mod prepare;
 mod push;
 mod root_fs;
 mod source;
+mod top;
 mod watch;
 
 use std::path::Path;
@@ -34,6 +35,7 @@ pub use prepare::{Prepared, PreparedLayer, prepare};
 pub use push::{PushedImage, push};
 pub use root_fs::{write_local, write_tar};
 pub use source::{FetchBlob, ImageSource, LayerTar, SourceLayer};
+pub use top::top;
 
 /// What all exporters need.
 #[derive(Clone, Copy)]

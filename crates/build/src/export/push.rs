@@ -11,6 +11,7 @@ use jettison_registry::Client;
 use super::Context;
 use super::error::{ExportError, Result};
 use super::prepare::Prepared;
+use super::top::{names, top};
 
 /// How many blobs of a repository go up at once: docker's `max-concurrent-uploads`.
 const UPLOADS: usize = 5;
@@ -20,30 +21,38 @@ const UPLOADS: usize = 5;
 pub struct PushedImage {
     /// The name.
     pub reference: Reference,
-    /// The digest of the manifest.
+    /// The digest of the manifest or index.
     pub digest: Digest,
-    /// The length of the manifest in bytes.
+    /// The length of the manifest or index in bytes.
     pub size: u64,
 }
 
-/// Pushes an image under all its names.
+/// Pushes an image under all its names; several are one image for different platforms, and get an index.
 ///
 /// A layer that was pulled from the same registry, or just pushed to another repository of it, is mounted from there and
 /// not even read.
-pub fn push(client: &Client, image: &Prepared<'_>, context: Context<'_>) -> Result<Vec<PushedImage>> {
-    if image.names.is_empty() {
+pub fn push(client: &Client, images: &[Prepared<'_>], context: Context<'_>) -> Result<Vec<PushedImage>> {
+    let names = names(images);
+    if names.is_empty() {
         return Err(ExportError::NoName);
     }
+    let top = top(images);
     let mut done: BTreeMap<&str, &str> = BTreeMap::new();
     let mut repositories: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut pushed = Vec::new();
-    for name in &image.names {
+    for name in names {
         if repositories.insert((name.registry(), name.repository())) {
-            push_blobs(client, image, name, done.get(name.registry()).copied(), context)?;
+            for image in images {
+                push_blobs(client, image, name, done.get(name.registry()).copied(), context)?;
+                if images.len() > 1 {
+                    let by_digest = name.with_digest(image.manifest.digest());
+                    client.push_manifest(&by_digest, &image.manifest, context.cancel)?;
+                }
+            }
             done.entry(name.registry()).or_insert(name.repository());
         }
-        let digest = client.push_manifest(name, &image.manifest, context.cancel)?;
-        pushed.push(PushedImage { reference: name.clone(), digest, size: image.manifest.bytes.len() as u64 });
+        let digest = client.push_manifest(name, &top, context.cancel)?;
+        pushed.push(PushedImage { reference: name.clone(), digest, size: top.bytes.len() as u64 });
     }
     Ok(pushed)
 }

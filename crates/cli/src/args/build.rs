@@ -30,7 +30,7 @@ pub struct BuildArgs {
     /// Label of the image (can be repeated)
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub labels: Vec<String>,
-    /// Platform to build for
+    /// Platforms to build for; several (separated by commas) make one image index
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Vec<String>,
     /// Execute every step, whatever the cache has

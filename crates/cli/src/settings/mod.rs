@@ -20,19 +20,31 @@ use jettison_ops::Network;
 
 use crate::failure::Failure;
 
-/// Reads `--platform`, which may hold several values separated by commas; we take one.
+/// Reads `--platform` where there can be one only.
 pub fn platform(values: &[String]) -> Result<Option<Platform>, Failure> {
-    let mut names =
-        values.iter().flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
-    let Some(first) = names.next() else { return Ok(None) };
-    if let Some(second) = names.next() {
-        return Err(Failure::usage(format!(
-            "--platform {first},{second}: several platforms are not supported yet"
-        ))
-        .help("build them one after the other, each with its own tag"));
+    match platforms(values)?.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only.clone())),
+        _ => Err(Failure::usage(format!("--platform {}: one platform only, please", values.join(",")))),
     }
-    let platform = first.parse().map_err(|error| Failure::usage(format!("--platform: {error}")))?;
-    Ok(Some(platform))
+}
+
+/// Reads `--platform`, each value of which may hold several platforms separated by commas. Each counts once.
+fn platforms(values: &[String]) -> Result<Vec<Platform>, Failure> {
+    let names =
+        values.iter().flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    let mut platforms: Vec<Platform> = Vec::new();
+    for name in names {
+        // buildx: "local" is the builder's own.
+        let platform = match name {
+            "local" => Platform::host(),
+            name => name.parse().map_err(|error| Failure::usage(format!("--platform: {error}")))?,
+        };
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Ok(platforms)
 }
 
 /// Reads a name that gets a tag.

@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 use jettison_ops::lint::{self, Finding};
-use jettison_ops::{BuildReport, Destination, Error, SourceFile, Workplace};
+use jettison_ops::{BuildReport, Destination, Error, ImageReport, SourceFile, Workplace};
 
 use super::{call, workplace};
 use crate::args::{BuildArgs, ProgressMode};
@@ -68,11 +68,7 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure>
     let report = result.map_err(|error| explain(error, color))?;
     let to_stdout = settings.outputs.iter().any(|output| output.destination == Some(Destination::Stdout));
     if quiet {
-        return if to_stdout {
-            Ok(code::OK)
-        } else {
-            print_line(&report.image.to_string()).map(|()| code::OK)
-        };
+        return if to_stdout { Ok(code::OK) } else { print_line(&report.id.to_string()).map(|()| code::OK) };
     }
     if mode != ProgressMode::Rawjson {
         note(&summary(&report, &timeline, started.elapsed(), color));
@@ -86,28 +82,40 @@ fn summary(report: &BuildReport, timeline: &Timeline, elapsed: Duration, color: 
         text += &diagnostic::render_all(&report.warnings.file, &report.warnings.diagnostics, color);
     }
     text += &check_lines(&report.checks);
-    for problem in &report.problems {
-        text += &format!("warning: the image may not start: {}\n", printable(&problem.message));
-        if let Some(help) = &problem.help {
-            text += &format!("help: {}\n", printable(help));
-        }
-    }
     if let Some(path) = timeline.critical_path() {
         text += "\nthe build waited for\n";
         for (step, took) in path {
             text += &format!("  {:>9}  {}\n", duration(took), printable(&step));
         }
     }
-    text += "\n";
-    for (instruction, size) in &report.layers {
-        let instruction: String = printable(instruction).chars().take(90).collect();
-        text += &format!("  {:>9}  {instruction}\n", docker_size(*size));
+    for image in &report.images {
+        text += &image_summary(image, report.images.len() > 1);
     }
-    text += &format!("{}\n", report.size);
     for (name, digest) in &report.pushed {
         text += &format!("pushed {} {digest}\n", name.familiar());
     }
-    text += &format!("{}  in {:.2} s\n", report.image, elapsed.as_secs_f64());
+    text += &format!("{}  in {:.2} s\n", report.id, elapsed.as_secs_f64());
+    text
+}
+
+/// Tells of one image; `several` says that there are others, for other platforms.
+fn image_summary(image: &ImageReport, several: bool) -> String {
+    let mut text = String::new();
+    for problem in &image.problems {
+        text += &format!("warning: the image may not start: {}\n", printable(&problem.message));
+        if let Some(help) = &problem.help {
+            text += &format!("help: {}\n", printable(help));
+        }
+    }
+    text += "\n";
+    if several {
+        text += &format!("{}  {}\n", image.platform, image.id);
+    }
+    for (instruction, size) in &image.layers {
+        let instruction: String = printable(instruction).chars().take(90).collect();
+        text += &format!("  {:>9}  {instruction}\n", docker_size(*size));
+    }
+    text += &format!("{}\n", image.size);
     text
 }
 

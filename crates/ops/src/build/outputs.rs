@@ -1,11 +1,12 @@
 //! `--output`: the names of an image, and the places it is sent to.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use jettison_build::Built;
-use jettison_build::export::{self, CompressionOptions, DaemonAddress, Place};
-use jettison_image::{DEFAULT_EPOCH, Digest, Reference};
+use jettison_build::export::{self, CompressionOptions, DaemonAddress, Place, Prepared};
+use jettison_image::{DEFAULT_EPOCH, Descriptor, Digest, Reference};
+use jettison_layer::{Content, Entry, Index, Kind, Merged};
 
 use super::Workplace;
 use crate::Error;
@@ -27,83 +28,179 @@ pub(super) fn names(settings: &BuildSettings) -> Result<Vec<Reference>, Error> {
     Ok(names)
 }
 
+/// Refuses, before anything is built, what several platforms cannot be written to. The messages are BuildKit's.
+pub(super) fn refuse_unfit(settings: &BuildSettings) -> Result<(), Error> {
+    let docker = settings.outputs.iter().any(|output| output.kind == OutputKind::Docker);
+    if settings.platforms.len() < 2 || !docker {
+        return Ok(());
+    }
+    Err(Error::request_with_help(
+        "docker exporter does not currently support exporting manifest lists",
+        "use type=oci or push for several platforms, or give one --platform",
+    ))
+}
+
 /// What outputs made known.
 #[derive(Default)]
 pub(super) struct Exported {
-    pub(super) manifest: Option<Digest>,
+    pub(super) manifest: Option<Descriptor>,
     pub(super) pushed: Vec<(Reference, Digest)>,
 }
 
-/// Sends the image to one place.
-pub(super) fn export_to(
-    output: &Output,
-    settings: &BuildSettings,
-    built: &Built,
-    stored: &Stored<'_>,
-    names: &[Reference],
-    workplace: &Workplace<'_>,
-    exported: &mut Exported,
-) -> Result<(), Error> {
-    let progress = |_: &str, _: u64, _: Option<u64>| ();
-    let now = i64::try_from(workplace.now.as_secs()).unwrap_or(i64::MAX);
-    let transfer = Transfer { client: workplace.client, cancel: workplace.cancel, progress: &progress, now };
-    let context = export_context(workplace.store, transfer);
-    let attribute = |name: &str| output.attributes.get(name).map(String::as_str);
-    let options = CompressionOptions::default()
-        .with(attribute("compression"), attribute("compression-level"), attribute("force-compression"))
-        .map_err(|error| Error::request(format!("--output: {error}")))?;
-    let mut prepare = || -> Result<_, Error> {
-        let mut source = stored.source(names.to_vec())?;
-        for (layer, origin) in source.layers.iter_mut().zip(&built.origins) {
-            if layer.origin.is_none() {
-                layer.origin.clone_from(origin);
+/// Sends what was built to its places.
+pub(super) struct Exporter<'a> {
+    pub(super) settings: &'a BuildSettings,
+    pub(super) workplace: &'a Workplace<'a>,
+    pub(super) built: &'a [Built],
+    /// The same images, opened.
+    pub(super) stored: &'a [Stored<'a>],
+    pub(super) names: &'a [Reference],
+}
+
+impl Exporter<'_> {
+    /// Sends the images to one place.
+    pub(super) fn export_to(&self, output: &Output, exported: &mut Exported) -> Result<(), Error> {
+        let context = self.context();
+        let attribute = |name: &str| output.attributes.get(name).map(String::as_str);
+        let options = CompressionOptions::default()
+            .with(attribute("compression"), attribute("compression-level"), attribute("force-compression"))
+            .map_err(|error| Error::request(format!("--output: {error}")))?;
+        let mut stdout = io::stdout();
+        match output.kind {
+            OutputKind::CacheOnly => {}
+            OutputKind::Image if attribute("push") != Some("true") => {}
+            OutputKind::Image | OutputKind::Registry => {
+                let images = self.prepare(&options, exported)?;
+                let pushed = export::push(self.workplace.client, &images, context)?;
+                exported.pushed.extend(pushed.into_iter().map(|pushed| (pushed.reference, pushed.digest)));
             }
-        }
-        let prepared = export::prepare(source, &options, context)?;
-        exported.manifest = Some(prepared.manifest.digest());
-        Ok(prepared)
-    };
-    let mut stdout = io::stdout();
-    let place = || -> Result<Option<&Path>, Error> {
-        match &output.destination {
-            Some(Destination::Path(path)) => Ok(Some(path)),
-            Some(Destination::Stdout) => Ok(None),
-            None => Err(Error::request("--output: dest= is required for this type")),
-        }
-    };
-    match output.kind {
-        OutputKind::CacheOnly => {}
-        OutputKind::Image if attribute("push") != Some("true") => {}
-        OutputKind::Image | OutputKind::Registry => {
-            let pushed = export::push(workplace.client, &prepare()?, context)?;
-            exported.pushed.extend(pushed.into_iter().map(|pushed| (pushed.reference, pushed.digest)));
-        }
-        OutputKind::Oci => match (place()?, attribute("tar")) {
-            (Some(path), Some("false")) => export::write_oci_layout(&[prepare()?], path, context)?,
-            (Some(path), _) => export::write_oci_archive(&[prepare()?], Place::File(path), context)?,
-            (None, _) => export::write_oci_archive(&[prepare()?], Place::Stream(&mut stdout), context)?,
-        },
-        OutputKind::Docker if output.destination.is_none() => {
-            let address = DaemonAddress::parse(settings.docker_host.as_deref())?;
-            export::load_into_daemon(&address, &[prepare()?], context)?;
-        }
-        OutputKind::Docker => match place()? {
-            Some(path) => export::write_docker_archive(&[prepare()?], Place::File(path), context)?,
-            None => export::write_docker_archive(&[prepare()?], Place::Stream(&mut stdout), context)?,
-        },
-        OutputKind::Tar | OutputKind::Local => {
-            let files = stored.root_fs()?;
-            let index = files.index();
-            let epoch = settings.epoch.unwrap_or(DEFAULT_EPOCH);
-            let tree = move |out: &mut dyn Write| {
-                jettison_layer::write_layer(&index, &files, epoch, out).map_err(io::Error::other)
-            };
-            match (output.kind, place()?) {
-                (OutputKind::Local, Some(path)) => export::write_local(&tree, path, context)?,
-                (_, Some(path)) => export::write_tar(&tree, Place::File(path), context)?,
-                (_, None) => export::write_tar(&tree, Place::Stream(&mut stdout), context)?,
+            OutputKind::Oci => {
+                let images = self.prepare(&options, exported)?;
+                match (place(output)?, attribute("tar")) {
+                    (Some(path), Some("false")) => export::write_oci_layout(&images, path, context)?,
+                    (Some(path), _) => export::write_oci_archive(&images, Place::File(path), context)?,
+                    (None, _) => export::write_oci_archive(&images, Place::Stream(&mut stdout), context)?,
+                }
             }
+            OutputKind::Docker => {
+                let images = self.prepare(&options, exported)?;
+                match (&output.destination, place(output)) {
+                    (None, _) => {
+                        let address = DaemonAddress::parse(self.settings.docker_host.as_deref())?;
+                        export::load_into_daemon(&address, &images, context)?;
+                    }
+                    (_, Ok(Some(path))) => export::write_docker_archive(&images, Place::File(path), context)?,
+                    _ => export::write_docker_archive(&images, Place::Stream(&mut stdout), context)?,
+                }
+            }
+            OutputKind::Tar | OutputKind::Local => self.write_files(output)?,
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Makes the index over images of several platforms, for nobody but those who ask for its digest.
+    pub(super) fn make_index(&self, exported: &mut Exported) -> Result<(), Error> {
+        self.prepare(&CompressionOptions::default(), exported).map(drop)
+    }
+
+    fn context(&self) -> export::Context<'_> {
+        let now = i64::try_from(self.workplace.now.as_secs()).unwrap_or(i64::MAX);
+        let (client, cancel) = (self.workplace.client, self.workplace.cancel);
+        export_context(self.workplace.store, Transfer { client, cancel, progress: &|_, _, _| (), now })
+    }
+
+    /// Brings the images into the form in which they leave.
+    fn prepare(
+        &self,
+        options: &CompressionOptions,
+        exported: &mut Exported,
+    ) -> Result<Vec<Prepared<'_>>, Error> {
+        let mut images = Vec::new();
+        for (built, stored) in self.built.iter().zip(self.stored) {
+            let mut source = stored.source(self.names.to_vec())?;
+            for (layer, origin) in source.layers.iter_mut().zip(&built.origins) {
+                if layer.origin.is_none() {
+                    layer.origin.clone_from(origin);
+                }
+            }
+            images.push(export::prepare(source, options, self.context())?);
+        }
+        exported.manifest = Some(export::top(&images).descriptor());
+        Ok(images)
+    }
+
+    /// Writes the files alone; of several platforms, each in a directory of its own, as BuildKit does.
+    fn write_files(&self, output: &Output) -> Result<(), Error> {
+        let mut parts = Vec::new();
+        for stored in self.stored {
+            let folder = match self.stored.len() {
+                1 => String::new(),
+                _ => stored.record.platform.to_string().replace('/', "_"),
+            };
+            parts.push((folder.into_bytes(), stored.root_fs()?));
+        }
+        let files = Platforms(parts);
+        let index = files.index();
+        let epoch = self.settings.epoch.unwrap_or(DEFAULT_EPOCH);
+        let tree = move |out: &mut dyn Write| {
+            jettison_layer::write_layer(&index, &files, epoch, out).map_err(io::Error::other)
+        };
+        let context = self.context();
+        match (output.kind, place(output)?) {
+            (OutputKind::Local, Some(path)) => export::write_local(&tree, path, context)?,
+            (_, Some(path)) => export::write_tar(&tree, Place::File(path), context)?,
+            (_, None) => export::write_tar(&tree, Place::Stream(&mut io::stdout()), context)?,
+        }
+        Ok(())
+    }
+}
+
+/// The file or directory that an output names; `None` for standard output.
+fn place(output: &Output) -> Result<Option<&Path>, Error> {
+    match &output.destination {
+        Some(Destination::Path(path)) => Ok(Some(path)),
+        Some(Destination::Stdout) => Ok(None),
+        None => Err(Error::request("--output: dest= is required for this type")),
+    }
+}
+
+/// The files of images side by side, each below its folder; the folder of a single one is the root.
+struct Platforms(Vec<(Vec<u8>, Merged)>);
+
+impl Platforms {
+    fn index(&self) -> Index {
+        if let [(_, only)] = self.0.as_slice() {
+            return only.index();
+        }
+        let mut entries = Vec::new();
+        for (folder, files) in &self.0 {
+            let index = files.index();
+            if index.get(b"").is_none() {
+                let root = Entry::new(folder.clone(), Kind::Directory { opaque: false });
+                entries.push(Entry { mode: 0o755, fresh: true, ..root });
+            }
+            entries.extend(index.below(folder).entries);
+        }
+        Index::from_entries(entries)
+    }
+
+    fn of(&self, entry: &Entry) -> io::Result<(&Merged, Entry)> {
+        if let [(_, only)] = self.0.as_slice() {
+            return Ok((only, entry.clone()));
+        }
+        for (folder, files) in &self.0 {
+            if let Some(path) = entry.path.strip_prefix(folder.as_slice()).and_then(|p| p.strip_prefix(b"/"))
+            {
+                return Ok((files, Entry { path: path.to_vec(), ..entry.clone() }));
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Content for Platforms {
+    fn open(&self, entry: &Entry) -> io::Result<Box<dyn Read + Send + '_>> {
+        let (files, entry) = self.of(entry)?;
+        files.open(&entry)
+    }
 }

@@ -1,6 +1,7 @@
-//! What a build says of its image at the end: whether it starts, its layers, its size.
+//! What a build says of its images at the end: whether they start, their layers, their size; the files that name them.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -11,7 +12,9 @@ use jettison_report::{LayerContent, Problem, Size, Stage, StageLayer};
 use jettison_store::Store;
 use serde::{Deserialize, Serialize};
 
+use super::BuildReport;
 use crate::Error;
+use crate::settings::BuildSettings;
 use crate::stored::Stored;
 
 /// The kind of records that keep summaries.
@@ -125,4 +128,33 @@ fn size_line(store: &Store, built: &Built, name: &str) -> Result<String, Error> 
     let discarded: Vec<String> = stages.iter().map(|stage| stage.name.clone()).collect();
     let left: Size = jettison_report::measure(&stages);
     Ok(jettison_report::summary(name, jettison_report::measure(&[target]), &discarded, left))
+}
+
+/// Writes what `--iidfile` and `--metadata-file` ask for.
+pub(super) fn write_files(settings: &BuildSettings, report: &BuildReport) -> Result<(), Error> {
+    if let Some(path) = &settings.iid_file {
+        fs::write(path, report.id.to_string()).map_err(|source| Error::io("write", path, source))?;
+    }
+    if let Some(path) = &settings.metadata_file {
+        let bytes = serde_json::to_vec_pretty(&metadata(report)).unwrap_or_default();
+        fs::write(path, bytes).map_err(|source| Error::io("write", path, source))?;
+    }
+    Ok(())
+}
+
+/// What buildx writes with `--metadata-file`: a config's digest only where there is one image.
+fn metadata(report: &BuildReport) -> serde_json::Value {
+    let mut metadata = serde_json::Map::new();
+    if let [image] = report.images.as_slice() {
+        metadata.insert("containerimage.config.digest".to_owned(), image.id.to_string().into());
+    }
+    if let Some(manifest) = &report.manifest {
+        metadata.insert("containerimage.digest".to_owned(), manifest.digest.to_string().into());
+        metadata.insert("containerimage.descriptor".to_owned(), serde_json::json!(manifest));
+    }
+    if !report.tags.is_empty() {
+        let names: Vec<String> = report.tags.iter().map(ToString::to_string).collect();
+        metadata.insert("image.name".to_owned(), names.join(",").into());
+    }
+    metadata.into()
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use super::foreign;
 use super::spawn::filter_options;
 use super::wire::{Channel, Notice, Request};
 use crate::error::{Fault, OrFault};
@@ -70,7 +71,7 @@ pub(super) fn become_command(
     let spec = &request.spec;
     let outcome = prepare(request, streams, host_network, channel).and_then(|()| strings(spec));
     match outcome {
-        Ok((args, env)) => execute(spec, &args, &env),
+        Ok((args, env)) => execute(spec, &args, &env, channel),
         Err(fault) => {
             let _ = channel.send(&Notice::Failed(fault), &[]);
             sys::exit_now(1)
@@ -262,7 +263,7 @@ fn home(passwd: &str, uid: u32) -> String {
     passwd.lines().find_map(of_user).filter(|home| !home.is_empty()).unwrap_or_else(|| "/".to_owned())
 }
 
-fn execute(spec: &Spec, args: &[CString], env: &[CString]) -> ! {
+fn execute(spec: &Spec, args: &[CString], env: &[CString], channel: &Channel) -> ! {
     let Some(name) = spec.args.first() else { quit("exec: no command given", NOT_FOUND) };
     let path = match look_up(name, variable(&spec.env, "PATH").unwrap_or(DEFAULT_PATH)) {
         Ok(path) => path,
@@ -272,6 +273,9 @@ fn execute(spec: &Spec, args: &[CString], env: &[CString]) -> ! {
         quit(&format!("exec: \"{name}\": a null byte in its path"), NOT_FOUND)
     };
     let error = sys::execve(&c_path, args, env);
+    if let Some(foreign) = foreign::explain(Path::new(&*c_path.to_string_lossy()), &error) {
+        let _ = channel.send(&Notice::Foreign(foreign), &[]);
+    }
     let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
     quit(&format!("exec {}: {}", c_path.to_string_lossy(), reason(&error)), code)
 }

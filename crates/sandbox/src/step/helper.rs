@@ -14,7 +14,7 @@ use super::network::{Choice, Files, Net};
 use super::refused::Recorder;
 use super::stubs::{self, StubLayer};
 use super::wire::{Channel, Notice, Reply, Request, Stub, retry};
-use super::{KEEPER_ARGUMENT, Outcome, PROBE_ARGUMENT, SANDBOX_ARGUMENT, chroot, keeper};
+use super::{Foreign, KEEPER_ARGUMENT, Outcome, PROBE_ARGUMENT, SANDBOX_ARGUMENT, chroot, keeper};
 use crate::error::{Fault, OrFault};
 use crate::identity::Mode;
 use crate::sys::{self, Fork};
@@ -114,6 +114,7 @@ pub(super) struct Watch {
     first: Pid,
     code: Option<i32>,
     fault: Option<Fault>,
+    foreign: Option<Foreign>,
     notes: Vec<String>,
     stubs: Vec<(Stub, OwnedFd)>,
     recorder: Recorder,
@@ -125,6 +126,7 @@ impl Watch {
             first,
             code: None,
             fault: None,
+            foreign: None,
             notes: Vec::new(),
             stubs: Vec::new(),
             recorder: Recorder::new(request.identity.clone()),
@@ -171,6 +173,7 @@ impl Watch {
             Notice::Stub(stub) => self.stubs.extend(fd.map(|parent| (stub, parent))),
             Notice::Note(note) => self.notes.push(note),
             Notice::Failed(fault) => self.fault = self.fault.take().or(Some(fault)),
+            Notice::Foreign(foreign) => self.foreign = Some(foreign),
             Notice::Ended(code) => self.code = Some(code),
             Notice::Listener => return fd,
         }
@@ -183,6 +186,6 @@ impl Watch {
             return Err(fault);
         }
         let code = self.code.unwrap_or(128 + signal.unwrap_or(libc::SIGKILL));
-        Ok(Outcome { code, refused: self.recorder.refused, notes: self.notes })
+        Ok(Outcome { code, refused: self.recorder.refused, foreign: self.foreign, notes: self.notes })
     }
 }

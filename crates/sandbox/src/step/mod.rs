@@ -8,6 +8,7 @@
 mod chroot;
 mod command;
 mod first;
+mod foreign;
 mod helper;
 mod keeper;
 mod machine;
@@ -19,6 +20,7 @@ mod spawn;
 mod stubs;
 mod wire;
 
+pub use foreign::Foreign;
 pub use helper::intercept;
 pub use keeper::{prepare_network, private_networks};
 pub(crate) use overlay::Layers;
@@ -43,6 +45,8 @@ pub struct Outcome {
     pub code: i32,
     /// With one id only: calls that the kernel refused because they named ids that do not exist. At most 20, in order.
     pub refused: Vec<Refused>,
+    /// Why the command could not be executed, if it is for another processor; the code is 126 or 127 then.
+    pub foreign: Option<Foreign>,
     /// What the user should know once, lower-case fragments, such as a weaker network than was asked for.
     pub notes: Vec<String>,
 }

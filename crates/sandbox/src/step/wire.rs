@@ -13,8 +13,8 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
 use super::network::Choice;
+use super::{Foreign, Outcome};
 use crate::error::Fault;
 use crate::identity::Identity;
 use crate::spec::Spec;
@@ -54,6 +54,8 @@ pub(super) enum Notice {
     Listener,
     /// The command could not be started.
     Failed(Fault),
+    /// The command is for another processor.
+    Foreign(Foreign),
     /// The command ended with this code.
     Ended(i32),
 }

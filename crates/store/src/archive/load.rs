@@ -38,6 +38,7 @@ impl Archive {
                 platform: record.platform.clone(),
                 manifest,
                 repo_digest: None,
+                index: None,
             };
             image.names.iter().try_for_each(|name| store.tag(name, &entry))?;
             loaded.push(Loaded { image: record.config, names: image.names });

@@ -104,8 +104,8 @@ impl Archive {
         images.iter().find(wanted).cloned().ok_or_else(|| ArchiveError::NoImage {
             path: self.files.path().to_owned(),
             wanted: match (tag, digest) {
-                (_, Some(digest)) => format!("@{digest}"),
-                (Some(tag), None) => format!(":{tag}"),
+                (_, Some(digest)) => format!("@{digest} for {platform}"),
+                (Some(tag), None) => format!(":{tag} for {platform}"),
                 (None, None) => format!("for {platform} that is the only one or tagged \"latest\""),
             },
             there: images.iter().map(ArchivedImage::describe).collect(),

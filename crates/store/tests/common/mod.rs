@@ -93,7 +93,13 @@ pub fn pulled(store: &Store, bytes: &[u8]) -> Descriptor {
 }
 
 pub fn entry_of(image: &ImageRecord) -> TagEntry {
-    TagEntry { image: image.config, platform: image.platform.clone(), manifest: None, repo_digest: None }
+    TagEntry {
+        image: image.config,
+        platform: image.platform.clone(),
+        manifest: None,
+        repo_digest: None,
+        index: None,
+    }
 }
 
 /// Returns the names in a folder of the store, which may not be there.
