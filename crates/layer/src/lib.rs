@@ -21,6 +21,7 @@ mod merged;
 mod names;
 mod observe;
 mod path;
+mod pyc;
 mod read;
 mod resolve;
 mod settle;

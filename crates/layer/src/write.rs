@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 
 use crate::names::{OPAQUE, WHITEOUT, whiteout_name};
 use crate::path::{MAX_PATH, file_name, join, show};
+use crate::pyc::follow_source;
 use crate::tar::{Member, TarWriter};
 use crate::{Content, Entry, Error, Index, Kind};
 
@@ -11,7 +12,8 @@ use crate::{Content, Entry, Error, Index, Kind};
 const BUFFER: usize = 256 * 1024;
 
 /// Writes `index` with its content as an uncompressed layer tar: entries in the order of the index, times in whole
-/// seconds, `epoch` (seconds since 1970) for entries that are fresh and for whiteouts.
+/// seconds, `epoch` (seconds since 1970) for entries that are fresh and for whiteouts. Compiled Python files record the
+/// time that their source takes.
 ///
 /// Equal indexes, contents and epochs give equal bytes, for ever. A file that is not as long as its entry says is an
 /// error, as is a name that a reader would take for a whiteout.
@@ -28,7 +30,10 @@ pub fn write_layer(
         start(&mut tar, entry, epoch)?;
         if let Kind::File { size, .. } = entry.kind {
             if size > 0 {
-                write_content(&mut tar, entry, size, content, &mut buffer)?;
+                let reader =
+                    content.open(entry).and_then(|reader| follow_source(reader, entry, index, epoch));
+                let reader = reader.map_err(|source| Error::content(&entry.path, source))?;
+                write_content(&mut tar, entry, size, reader, &mut buffer)?;
             }
             tar.pad(size).map_err(Error::Output)?;
         }
@@ -74,10 +79,9 @@ fn write_content(
     tar: &mut TarWriter<'_>,
     entry: &Entry,
     size: u64,
-    content: &dyn Content,
+    mut reader: Box<dyn Read + Send + '_>,
     buffer: &mut [u8],
 ) -> Result<(), Error> {
-    let mut reader = content.open(entry).map_err(|source| Error::content(&entry.path, source))?;
     let mut done = 0;
     loop {
         // At the end one byte more is asked for: a file that grew must not go unnoticed.
