@@ -237,7 +237,15 @@ fn mounts_are_read_and_resolved() {
         mounts.iter().map(|m| (m.target.as_str(), m.read_only)).collect::<Vec<_>>(),
         [("/w/in", true), ("/c", false), ("/t", false)]
     );
-    assert!(refused("FROM a\nRUN --mount=type=cache x\n").contains("target is required"));
+    assert!(refused("FROM a\nRUN --mount=type=cache x\n").contains("invalid mount target \"/\""));
+    let graph = planned(
+        "FROM a\nWORKDIR /w\nRUN --mount=type=cache --mount=type=secret,target=/x/id,env=E --mount=type=ssh x\n",
+    );
+    let run = last_run(&graph);
+    let targets: Vec<&str> = run.mounts.iter().map(|mount| mount.target.as_str()).collect();
+    assert_eq!(targets, ["/w", "/x/id", "/run/buildkit/ssh_agent.0"]);
+    assert_eq!((run.secret_env[0].name.as_str(), run.secret_env[0].id.as_str()), ("E", "id"));
+    assert!(run.env.contains(&"SSH_AUTH_SOCK=/run/buildkit/ssh_agent.0".to_owned()));
     assert!(refused("FROM a\nRUN --mount=type=bind,targt=/x y\n").contains("unexpected key 'targt'"));
 }
 
