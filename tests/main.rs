@@ -21,6 +21,7 @@ mod outputs;
 mod parents;
 mod platforms;
 mod registry;
+mod reproducible;
 mod sandbox;
 mod size;
 mod stages;

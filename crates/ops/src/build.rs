@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
+use std::time::UNIX_EPOCH;
 
 use jettison_build::{Built, Event, MAX_SECRET, SecretSource};
 use jettison_dockerfile::Severity;
@@ -112,10 +113,7 @@ pub fn build(
         pull: settings.pull,
         jobs: JOBS,
         epoch: settings.epoch.unwrap_or(DEFAULT_EPOCH),
-        started: jettison_layer::Timestamp {
-            seconds: i64::try_from(workplace.now.as_secs()).unwrap_or(i64::MAX),
-            nanoseconds: workplace.now.subsec_nanos(),
-        },
+        started: started(workplace.store)?,
     };
     let environment = environment(workplace);
     let strict = checks::refuse_if_asked(&request, &environment, &file)?;
@@ -126,6 +124,13 @@ pub fn build(
     faults.diagnostics.retain(|found| found.code != "NoEmptyContinuation");
     let report = deliver(settings, workplace, &built, faults)?;
     Ok(BuildReport { checks, ..report })
+}
+
+/// Returns when the build starts, by the clock that dates what commands write.
+fn started(store: &Store) -> Result<jettison_layer::Timestamp, Error> {
+    let since = store.disk_time()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    Ok(jettison_layer::Timestamp { seconds, nanoseconds: since.subsec_nanos() })
 }
 
 fn environment<'a>(workplace: &Workplace<'a>) -> jettison_build::Environment<'a> {

@@ -97,6 +97,13 @@ impl Store {
         Ok(file)
     }
 
+    /// Returns the time by the clock that gives the store's files theirs, which may be another machine's.
+    pub fn disk_time(&self) -> Result<SystemTime> {
+        let file = self.temporary_file()?;
+        let time = file.metadata().and_then(|metadata| metadata.modified());
+        time.context("read the time of", self.root())
+    }
+
     /// Returns the time given to [`Store::open`] in seconds since 1970.
     pub fn seconds(&self) -> i64 {
         let since = self.inner.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

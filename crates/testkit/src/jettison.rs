@@ -172,6 +172,14 @@ impl Jettison {
         self.write("docker/config.json", text);
     }
 
+    /// Starts the binary by the end of the shell's line `line`, such as `umask 077; exec`.
+    pub fn start_by(&mut self, line: &str) {
+        let script = format!("#!/bin/sh\n{line} \"{}\" \"$@\"\n", self.binary.display());
+        let file = self.write("start", &script);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        self.binary = file;
+    }
+
     /// Sets an environment variable of the binary.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
