@@ -22,6 +22,7 @@ mod parents;
 mod platforms;
 mod registry;
 mod reproducible;
+mod report;
 mod sandbox;
 mod size;
 mod stages;

@@ -50,6 +50,6 @@ pub use read::{FileContent, Listing, NoSink, Sink, read_layer};
 pub use resolve::ResolveError;
 pub use settle::{Settled, settle};
 pub use tar_content::TarContent;
-pub use tree::{Node, Tree};
+pub use tree::{Node, Place, Tree};
 pub use unpack::{Unpacked, materialize, unpack};
-pub use write::write_layer;
+pub use write::{tar_size, write_layer};

@@ -31,6 +31,9 @@ pub struct Node<'a> {
     pub file: Option<(usize, &'a Entry)>,
 }
 
+/// Where an entry is: the number of its layer, and its position in that layer's settled index ([`Tree::layers`]).
+pub type Place = (usize, usize);
+
 /// An entry by number, and the one that holds its content: itself, unless it is a hard link.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
@@ -104,6 +107,13 @@ impl Tree {
     /// Returns everything, in order.
     pub fn iter(&self) -> impl Iterator<Item = Node<'_>> {
         self.slots.iter().map(|slot| self.node(slot))
+    }
+
+    /// Returns for every path, in order, where its entry is, and where the one with its content: the same but for hard
+    /// links, `None` for a link whose file is in no layer.
+    pub fn places(&self) -> impl Iterator<Item = (Place, Option<Place>)> {
+        let place = |(layer, entry): (u32, u32)| (layer as usize, entry as usize);
+        self.slots.iter().map(move |slot| (place((slot.layer, slot.entry)), slot.file.map(place)))
     }
 
     /// Returns `path` and all below it, in order; of the empty path, all.

@@ -38,12 +38,47 @@ pub fn write_layer(
             tar.pad(size).map_err(Error::Output)?;
         }
         if entry.kind == (Kind::Directory { opaque: true }) {
-            let name = join(&entry.path, OPAQUE);
-            let marker = Member { name: &name, type_flag: b'0', mtime: epoch, ..Member::default() };
-            tar.start(&marker).map_err(Error::Output)?;
+            mark_opaque(&mut tar, entry, epoch)?;
         }
     }
     tar.finish().map_err(Error::Output)
+}
+
+/// Returns the length in bytes of the tar that [`write_layer`] writes, without any content at hand.
+pub fn tar_size(index: &Index, epoch: i64) -> Result<u64, Error> {
+    let mut headers = Count(0);
+    let mut tar = TarWriter::new(&mut headers);
+    let mut content: u64 = 0;
+    for entry in &index.entries {
+        start(&mut tar, entry, epoch)?;
+        tar.pad(entry.size()).map_err(Error::Output)?;
+        content = content.saturating_add(entry.size());
+        if entry.kind == (Kind::Directory { opaque: true }) {
+            mark_opaque(&mut tar, entry, epoch)?;
+        }
+    }
+    tar.finish().map_err(Error::Output)?;
+    Ok(content.saturating_add(headers.0))
+}
+
+/// Counts bytes instead of writing them.
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn mark_opaque(tar: &mut TarWriter<'_>, directory: &Entry, epoch: i64) -> Result<(), Error> {
+    let name = join(&directory.path, OPAQUE);
+    let marker = Member { name: &name, type_flag: b'0', mtime: epoch, ..Member::default() };
+    tar.start(&marker).map_err(Error::Output)
 }
 
 fn start(tar: &mut TarWriter<'_>, entry: &Entry, epoch: i64) -> Result<(), Error> {

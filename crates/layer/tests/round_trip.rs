@@ -105,6 +105,7 @@ impl Content for Generated {
 fn to_tar(index: &Index, content: &dyn Content) -> Vec<u8> {
     let mut tar = Vec::new();
     write_layer(index, content, 0, &mut tar).unwrap();
+    assert_eq!(jettison_layer::tar_size(index, 0).unwrap(), tar.len() as u64);
     tar
 }
 

@@ -111,7 +111,7 @@ impl<'a> Stored<'a> {
     }
 
     /// Decompresses a layer's blob into a file without a name, positioned at its start.
-    fn tar_file(&self, number: usize) -> Result<File, Error> {
+    pub(crate) fn tar_file(&self, number: usize) -> Result<File, Error> {
         let layer = self.layers().get(number);
         let Some((expected, blob)) = layer.and_then(|layer| Some((layer.diff_id, layer.blob.as_ref()?)))
         else {

@@ -129,6 +129,50 @@ impl Layout {
     }
 }
 
+/// Returns the bytes of the section called `name`; `None` where there is none, or it is longer than `limit`.
+pub(crate) fn section(
+    content: &mut dyn Content,
+    name: &[u8],
+    limit: u64,
+) -> Result<Option<Vec<u8>>, ElfError> {
+    let mut ident = [0; 64];
+    let header = read_up_to(content, 0, &mut ident)?;
+    if !header.starts_with(MAGIC) {
+        return Ok(None);
+    }
+    let layout = Layout::of(header)?;
+    let offset = layout.address(header, 32, 40)?;
+    let fields = if layout.wide { [58, 60, 62] } else { [46, 48, 50] };
+    let size = usize::from(layout.half(header, fields[0])?);
+    let count = usize::from(layout.half(header, fields[1])?);
+    let names = usize::from(layout.half(header, fields[2])?);
+    let least = if layout.wide { 64 } else { 40 };
+    if size < least || size > 4 * least || names >= count {
+        return Ok(None);
+    }
+    let mut table = vec![0; size * count];
+    let table = read_up_to(content, offset, &mut table)?;
+    let place = |section: &[u8]| -> Result<(u64, u64), ElfError> {
+        Ok((layout.address(section, 16, 24)?, layout.address(section, 20, 32)?))
+    };
+    let Some(strings) = table.chunks(size).nth(names) else { return Ok(None) };
+    let (strings, _) = place(strings)?;
+    for section in table.chunks_exact(size) {
+        let at = strings.saturating_add(u64::from(layout.word(section, 0)?));
+        let mut found = vec![0; name.len() + 1];
+        if read_up_to(content, at, &mut found)?.strip_suffix(&[0]) != Some(name) {
+            continue;
+        }
+        let (offset, length) = place(section)?;
+        if length > limit {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; length as usize];
+        return Ok(Some(read_up_to(content, offset, &mut bytes)?.to_vec()));
+    }
+    Ok(None)
+}
+
 fn program_headers(
     content: &mut dyn Content,
     layout: Layout,

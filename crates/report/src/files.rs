@@ -37,6 +37,13 @@ impl Files<'_> {
         (self.open)(path)
     }
 
+    /// Reads a file by its path free of links; `None` where its content is not at hand, or longer than `limit`.
+    pub(crate) fn bytes(&self, path: &[u8], limit: u64) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.content(path).ok()??.take(limit + 1).read_to_end(&mut bytes).ok()?;
+        (bytes.len() as u64 <= limit).then_some(bytes)
+    }
+
     /// Reads a text file. Outer `None`: its content is not at hand; inner `None`: there is no such file.
     pub(crate) fn text(&self, path: &[u8]) -> Option<Option<String>> {
         let Some((path, entry)) = self.find(path) else { return Some(None) };

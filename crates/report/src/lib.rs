@@ -3,17 +3,29 @@
 //! [`sizes`](Size) counts bytes and says what a build left behind; [`startable`] tells beforehand why a container of the
 //! image would not start. Nothing here touches the store or the network: trees and files are passed in.
 
+mod account;
+mod build_record;
+mod document;
 mod elf;
 mod files;
 mod layers;
 mod libraries;
 pub mod lint;
 mod owner;
+mod packages;
 mod size;
 mod start;
+mod text;
 
+pub use account::{Accounts, Cause, Compressed, CountedFile, Fate, Layer, Sums, wanted_digests};
+pub use build_record::{BuildRecord, StageRecord, StepRecord};
+pub use document::{
+    Base, FileReport, ImageInfo, Instruction, LayerReport, PackageReport, Report, SCHEMA, Subject, report,
+};
 pub use elf::{Content, Elf, ElfError};
 pub use files::Open;
 pub use layers::{LayerRow, layer_rows};
+pub use packages::{Inventory, Package, inventory};
 pub use size::{LayerContent, Size, Stage, StageLayer, human_size, measure, summary};
 pub use start::{Problem, startable};
+pub use text::report_text;

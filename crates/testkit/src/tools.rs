@@ -13,6 +13,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dockerd", "docker.io"),
     ("faketime", "faketime"),
     ("htpasswd", "apache2-utils"),
+    ("chromium", "chromium"),
+    ("jsonschema", "python3-jsonschema"),
     ("newuidmap", "uidmap"),
     ("openssl", "openssl"),
     ("podman", "podman"),

@@ -6,6 +6,7 @@ mod images;
 mod lenient;
 mod not_yet;
 mod registry;
+mod report;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -18,6 +19,7 @@ pub use images::{
 };
 pub use lenient::{command, parse};
 pub use registry::{LoginArgs, LogoutArgs, PullArgs, PushArgs};
+pub use report::{ReportArgs, ReportFormat};
 pub use run::{PullWhen, RunArgs};
 
 /// Builds small container images from Dockerfiles: no daemon, no root
@@ -66,6 +68,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show the version
     Version(VersionArgs),
+    /// Say where an image's bytes are: by instruction, package and file, live or dead
+    Report(ReportArgs),
     /// Tell what this machine allows, and what to do about the rest
     Doctor,
     /// Write a script that completes commands in a shell

@@ -12,6 +12,7 @@ mod inspect;
 mod names;
 mod prune;
 mod registry;
+mod report;
 mod run;
 mod version;
 mod workplace;
@@ -39,6 +40,7 @@ pub fn execute(command: Command, environment: &Environment) -> Result<u8, Failur
         Command::Login(args) => registry::login(&args, environment),
         Command::Logout(args) => registry::logout(&args, environment),
         Command::Run(args) => run::run(&args, environment),
+        Command::Report(args) => report::report(&args, environment),
         Command::Version(args) => version::version(&args),
         Command::Doctor => doctor::doctor(environment),
         Command::Completion { shell } => completion::completion(shell),

@@ -1,0 +1,50 @@
+//! What a build leaves behind for reports: its stages and steps, with times and sizes.
+
+use serde::{Deserialize, Serialize};
+
+/// What is remembered of a build, beside the image it made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BuildRecord {
+    /// When it began, in seconds since 1970.
+    pub started: i64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// How many of the image's layers, from the lowest, are those of its base.
+    pub base_layers: usize,
+    /// The stages that were built, in the order of the Dockerfile.
+    pub stages: Vec<StageRecord>,
+    /// The steps, in the order of the Dockerfile.
+    pub steps: Vec<StepRecord>,
+}
+
+/// A stage of a build.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// Its name, or `stage-N`.
+    pub name: String,
+    /// Whether its tree is the image.
+    pub target: bool,
+    /// The bytes of files that its final tree shows; `None` where a base image was never read.
+    pub bytes: Option<u64>,
+}
+
+/// A step of a build.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Such as `[builder 2/5] RUN go build`.
+    pub name: String,
+    /// The number of its stage in the record; `None` for a base image that several stages use.
+    pub stage: Option<usize>,
+    /// The steps that it waited for.
+    pub inputs: Vec<usize>,
+    /// Whether its result was in the cache.
+    pub cached: bool,
+    /// When it began, in seconds after the start of the build.
+    pub start: f64,
+    /// How long it took in this build, in seconds.
+    pub seconds: f64,
+    /// How long it took when it was executed, if that is known.
+    pub executed_seconds: Option<f64>,
+    /// The bytes of files in the layer it made.
+    pub bytes: Option<u64>,
+}
