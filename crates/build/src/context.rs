@@ -36,6 +36,8 @@ pub(crate) struct ContextFiles {
     stamps: Vec<Option<Stamp>>,
     /// The directory.
     path: PathBuf,
+    /// The same for messages and as a key.
+    name: String,
     content: Arc<DirContent>,
     ignore: Patterns,
 }
@@ -61,6 +63,7 @@ impl ContextFiles {
             index: Index { entries: listed.into_iter().map(|listed| listed.entry).collect() },
             stamps,
             path: source.path.clone(),
+            name: source.path.display().to_string(),
             content: Arc::new(DirContent::new(dir)),
             ignore: source.ignore.clone(),
         })
@@ -83,6 +86,11 @@ impl ContextFiles {
     /// Returns the directory.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns what to call the directory.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns the files' content.

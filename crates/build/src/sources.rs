@@ -39,12 +39,9 @@ pub(crate) struct Sources<'a> {
     /// What instructions want of each context: `None` is the build context.
     wanted: BTreeMap<Option<String>, Vec<String>>,
     contexts: Mutex<HashMap<Option<String>, Source>>,
-    /// Digests of files, by tree and path, as they were taken.
-    digests: Mutex<HashMap<FileKey, Digest>>,
+    /// Digests of files as they were taken, by the name of the context or layer and the path in it.
+    digests: Mutex<HashMap<String, HashMap<Vec<u8>, Digest>>>,
 }
-
-/// A file of a context (by name) or of a layer (by ID).
-type FileKey = (String, Vec<u8>);
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(request: &'a Request, layers: &'a Layers<'a>, graph: &Merged) -> Sources<'a> {
@@ -99,8 +96,8 @@ impl<'a> Sources<'a> {
         let taken = lock(&self.digests);
         for source in lock(&self.contexts).values() {
             let Place::Context(files) = &source.place else { continue };
-            let name = source.name(0);
-            let digests = files.digests(&|path| taken.get(&(name.clone(), path.to_vec())).copied());
+            let Some(taken) = taken.get(source.name(0)) else { continue };
+            let digests = files.digests(&|path| taken.get(path).copied());
             if digests.is_empty() {
                 continue;
             }
@@ -125,18 +122,35 @@ impl<'a> Sources<'a> {
     pub(crate) fn digest(&self, source: &Source, path: &[u8]) -> Result<Option<Digest>, Error> {
         let Some(node) = source.tree.get(path) else { return Ok(None) };
         let (layer, entry) = node.content();
-        let Kind::File { digest, .. } = entry.kind else { return Ok(None) };
-        if digest.is_some() {
-            return Ok(digest);
+        if !matches!(entry.kind, Kind::File { .. }) {
+            return Ok(None);
         }
-        let key = (source.name(layer), entry.path.clone());
-        if let Some(digest) = lock(&self.digests).get(&key) {
-            return Ok(Some(*digest));
+        if let Some(digest) = self.taken(source, layer, entry) {
+            return Ok(Some(digest));
         }
-        let content = self.content(source, layer)?;
-        let digest = hash(&*content, entry)?;
-        lock(&self.digests).insert(key, digest);
+        let digest = hash(&*self.content(source, layer)?, entry)?;
+        self.note(source, layer, &entry.path, digest);
         Ok(Some(digest))
+    }
+
+    /// Returns the digest of a file if it is known without reading the file.
+    pub(crate) fn taken(&self, source: &Source, layer: usize, entry: &Entry) -> Option<Digest> {
+        match entry.kind {
+            Kind::File { digest: Some(digest), .. } => Some(digest),
+            Kind::File { size: 0, .. } => Some(Digest::of(b"")),
+            _ => lock(&self.digests).get(source.name(layer))?.get(&entry.path).copied(),
+        }
+    }
+
+    /// Remembers the digest of the file `path` in a layer of `source`.
+    pub(crate) fn note(&self, source: &Source, layer: usize, path: &[u8], digest: Digest) {
+        let mut digests = lock(&self.digests);
+        if !digests.contains_key(source.name(layer)) {
+            digests.insert(source.name(layer).to_owned(), HashMap::new());
+        }
+        if let Some(of_layer) = digests.get_mut(source.name(layer)) {
+            of_layer.insert(path.to_vec(), digest);
+        }
     }
 
     /// Takes the digests of those of `nodes` that nobody has taken yet, on all cores.
@@ -147,21 +161,17 @@ impl<'a> Sources<'a> {
     ) -> Result<(), Error> {
         /// Below this many files a thread costs more than it saves.
         const FILES_PER_THREAD: usize = 32;
-        let missing: Vec<(usize, &Entry)> = {
-            let taken = lock(&self.digests);
-            let untaken = |(layer, entry): &(usize, &Entry)| {
-                matches!(entry.kind, Kind::File { digest: None, .. })
-                    && !taken.contains_key(&(source.name(*layer), entry.path.clone()))
-            };
-            nodes.map(|node| node.content()).filter(untaken).collect()
+        let untaken = |(layer, entry): &(usize, &Entry)| {
+            matches!(entry.kind, Kind::File { .. }) && self.taken(source, *layer, entry).is_none()
         };
+        let missing: Vec<(usize, &Entry)> = nodes.map(|node| node.content()).filter(untaken).collect();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(missing.len() / FILES_PER_THREAD).max(1);
         let next = AtomicUsize::new(0);
         let work = || -> Result<(), Error> {
             while let Some((layer, entry)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let digest = hash(&*self.content(source, *layer)?, entry)?;
-                lock(&self.digests).insert((source.name(*layer), entry.path.clone()), digest);
+                self.note(source, *layer, &entry.path, digest);
             }
             Ok(())
         };
@@ -187,15 +197,7 @@ impl<'a> Sources<'a> {
     pub(crate) fn remember(&self, source: &Source) -> Result<(), Error> {
         let Place::Snapshot(snapshot) = &source.place else { return Ok(()) };
         for cell in snapshot.layers() {
-            let name = cell.id.as_str();
-            let taken: Vec<(Vec<u8>, Digest)> = {
-                let digests = lock(&self.digests);
-                let of_layer = digests.iter().filter(|((owner, _), _)| owner == name);
-                of_layer.map(|((_, path), digest)| (path.clone(), *digest)).collect()
-            };
-            if taken.is_empty() {
-                continue;
-            }
+            let Some(taken) = lock(&self.digests).get(cell.id.as_str()).cloned() else { continue };
             let mut index = (*self.layers.index(cell)?).clone();
             for (path, taken) in taken {
                 if let Some(at) = index.position(&path)
@@ -235,10 +237,10 @@ impl Source {
         matches!(self.place, Place::Context(_))
     }
 
-    fn name(&self, layer: usize) -> String {
+    fn name(&self, layer: usize) -> &str {
         match &self.place {
-            Place::Context(files) => files.path().display().to_string(),
-            Place::Snapshot(snapshot) => snapshot.layers()[layer].id.to_string(),
+            Place::Context(files) => files.name(),
+            Place::Snapshot(snapshot) => snapshot.layers()[layer].id.as_str(),
         }
     }
 }
