@@ -99,7 +99,7 @@ fn what_is_not_supported_yet_is_an_error_with_its_line() {
 #[test]
 fn a_flag_that_docker_has_and_we_have_not_says_so() {
     let bench = Bench::new();
-    for flag in ["--sbom=true", "--allow=network.host", "--cgroup-parent=x"] {
+    for flag in ["--sbom=true", "--isolation=x", "--squash"] {
         let output = bench.jettison.run(&["build", flag, "."]);
         assert_eq!(output.code, 2, "{output}");
         output.says(flag.split('=').next().unwrap()).says("not");
