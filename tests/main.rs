@@ -16,6 +16,7 @@ mod copy;
 mod copy_flags;
 mod dependencies;
 mod errors;
+mod fat;
 mod mounts;
 mod outputs;
 mod parents;

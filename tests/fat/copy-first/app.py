@@ -1,0 +1,1 @@
+import requests; print(requests.__version__)
