@@ -1,6 +1,6 @@
 //! RUN: what a command sees, what it may not do, and how it fails.
 
-use jettison_testkit::{Context, Who, base};
+use jettison_testkit::{Context, Who, base, tools};
 
 use crate::{Bench, context_of, failure_of, image_of};
 
@@ -163,6 +163,27 @@ fn no_network_is_loopback_alone() {
     let context = Context::of("FROM busybox\nRUN ls /sys/class/net > /net; ip -o link | wc -l > /links\n");
     let tree = bench.image(&context, &["--network", "none"]).tree();
     assert_eq!(tree.text("/links"), "1\n");
+}
+
+#[test]
+fn the_hosts_network_in_place_of_a_private_one_is_said_once() {
+    tools::require_root();
+    let mut bench = Bench::new();
+    let context = Context::of(
+        "FROM busybox AS a\nRUN echo 1 > /a\nFROM busybox\nRUN echo 2 > /b\nCOPY --from=a /a /a\n",
+    );
+    let note = "RUN has the network of the host, for pasta is not installed";
+    bench.build(&context, &[]).says_not(note);
+    // In a mount namespace of the binary alone.
+    let pasta = tools::require("pasta");
+    bench.jettison.start_by(&format!(
+        "exec unshare --mount --propagation private sh -ec 'mount --bind /dev/null {}; exec \"$@\"' sh",
+        pasta.display()
+    ));
+    let output = bench.build(&context, &["--no-cache"]);
+    assert_eq!(output.stderr.matches(note).count(), 1, "{output}");
+    bench.build(&context, &["--no-cache", "--network", "host"]).says_not(note);
+    assert!(bench.jettison.ok(&["doctor"]).stdout.contains("pasta is not installed"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("jsonschema", "python3-jsonschema"),
     ("newuidmap", "uidmap"),
     ("openssl", "openssl"),
+    ("pasta", "passt"),
     ("podman", "podman"),
     ("qemu-aarch64-static", "qemu-user-static"),
     ("runc", "runc"),
