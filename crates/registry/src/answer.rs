@@ -51,7 +51,7 @@ pub(crate) async fn refusal(response: Response<Incoming>, asked: Asked<'_>) -> E
 }
 
 /// Reads `Retry-After`: seconds, or a date, which counts from the answer's own `Date`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

@@ -9,7 +9,9 @@ use crate::credentials::Credential;
 use crate::endpoint::Endpoint;
 use crate::exchange::{Call, Session};
 use crate::retry::retrying;
-use crate::{BlobSink, Cancel, Error, OpenBlob, Pushed, Settings, download, manifests, upload};
+use crate::{
+    BlobSink, Cancel, Error, Fetched, OpenBlob, Pushed, Settings, WebFile, download, manifests, upload, web,
+};
 
 /// Threads that move bytes between sockets and callers, and do the TLS.
 const THREADS: usize = 2;
@@ -64,6 +66,18 @@ impl Client {
         self.run(cancel, async |session| {
             download::fetch(session, reference, blob, sink, progress, cancel).await
         })
+    }
+
+    /// Fetches a file of a web server into `sink`, from its start. `progress` is told how many bytes came, and of how many
+    /// where the server says so; it starts again with an attempt after one that failed.
+    pub fn fetch_file(
+        &self,
+        file: WebFile<'_>,
+        sink: &mut dyn BlobSink,
+        progress: &dyn Fn(u64, Option<u64>),
+        cancel: &Cancel,
+    ) -> Result<Fetched, Error> {
+        self.run(cancel, async |session| web::fetch(session, file, sink, progress, cancel).await)
     }
 
     /// Puts a blob into the repository of `reference`, unless it is there. `mount_from` is another repository of the

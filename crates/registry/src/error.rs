@@ -199,6 +199,13 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// What takes the bytes of a file failed.
+    #[error("what was downloaded could not be kept: {source}")]
+    Sink {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// What is to be pushed is not what its descriptor says.
     #[error("{digest} cannot be pushed: {why}")]
     Source {
@@ -259,6 +266,7 @@ impl Error {
             self,
             Error::Cancelled
                 | Error::Blob { .. }
+                | Error::Sink { .. }
                 | Error::Source { .. }
                 | Error::Config { .. }
                 | Error::File { .. }

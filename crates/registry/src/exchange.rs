@@ -198,6 +198,18 @@ impl Session {
         Err(Error::Protocol { host: host.to_owned(), why: "no scheme is left to try".to_owned() })
     }
 
+    /// Asks a web server that is no registry for `uri`.
+    pub(crate) async fn get(
+        &self,
+        uri: Uri,
+        mut call: Call,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, Error> {
+        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+        let trust = self.transport.web_trust(&host);
+        follow(&self.transport, &trust, &mut call, uri, authorization).await
+    }
+
     /// The schemes to try: the one that worked before, else TLS, and for insecure registries plain HTTP after it.
     fn schemes(&self, host: &str, trust: &Trust) -> Vec<&'static str> {
         let known = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);

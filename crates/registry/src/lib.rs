@@ -1,4 +1,4 @@
-//! OCI distribution client: references to endpoints, auth, mirrors, pull, push.
+//! OCI distribution client: references to endpoints, auth, mirrors, pull, push; and files of plain web servers.
 //!
 //! Start with [`Client`]; [`Settings`] says what it reads. This is the only async crate, and only inside: every call
 //! blocks. It knows nothing of stores, layers or Dockerfiles; blobs go to a [`BlobSink`] and come from a reader.
@@ -29,6 +29,7 @@ mod tls;
 mod transport;
 mod upload;
 mod url;
+mod web;
 
 pub use cancel::Cancel;
 pub use client::Client;
@@ -36,3 +37,4 @@ pub use download::BlobSink;
 pub use error::{BoxError, Error};
 pub use settings::{ProxySettings, RegistriesConfPaths, Settings};
 pub use upload::{OpenBlob, Pushed};
+pub use web::{Fetched, Version, WebFile};

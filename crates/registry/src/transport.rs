@@ -90,6 +90,11 @@ impl Transport {
         Trust { folder, insecure: insecure || local }
     }
 
+    /// The same of a web server, which gets no favours on loopback.
+    pub(crate) fn web_trust(&self, host: &str) -> Trust {
+        Trust { folder: tls::host_folder(&self.settings, host), insecure: false }
+    }
+
     /// Sends one request and waits for the head of its answer.
     pub(crate) async fn send(&self, trust: &Trust, outgoing: Outgoing) -> Result<Response<Incoming>, Error> {
         let host = outgoing.uri.authority().map(ToString::to_string).unwrap_or_default();
