@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use jettison_testkit::{Context, Kind, Layer, tools};
 
-use crate::{Bench, context_of, image_of};
+use crate::{Bench, image_of};
 
 /// A tar with a file, a directory, links and a foreign owner.
 fn archive() -> Vec<u8> {
@@ -130,12 +130,4 @@ fn an_archive_cannot_write_outside() {
     // Refusing the archive and resolving its link inside the image are both right; writing the host's file is not.
     assert!(bench.jettison.run(&flags).code < 2);
     assert!(!std::fs::read_to_string("/etc/passwd").unwrap().contains("evil"));
-}
-
-#[test]
-fn remote_sources_of_add_that_are_not_supported_are_refused_by_line() {
-    for source in ["http://127.0.0.1:1/x", "https://example.com/a.git"] {
-        let output = Bench::new().fails(&context_of(&format!("FROM scratch\nADD {source} /x\n"), &[]), &[]);
-        output.says("Dockerfile:2");
-    }
 }

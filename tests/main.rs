@@ -22,6 +22,7 @@ mod outputs;
 mod parents;
 mod platforms;
 mod registry;
+mod remote;
 mod report;
 mod reproducible;
 mod sandbox;

@@ -16,18 +16,18 @@ use crate::sources::Source;
 
 /// The bytes of copied files, wherever they are.
 pub(crate) struct CopiedContent {
-    /// By number of the source tree (0 is the COPY's own, the others are archives) and of its layer.
+    /// By number of the source tree (archives count on behind the COPY's own) and of its layer.
     contents: HashMap<(usize, usize), Arc<dyn Content>>,
     origins: HashMap<Vec<u8>, Placed>,
-    /// Whether the files are somebody's to change while we copy.
-    volatile: bool,
+    /// Which source trees hold files that are somebody's to change while we copy.
+    volatile: Vec<bool>,
 }
 
 impl Engine<'_> {
-    /// Finds the bytes of what a placement placed; `archives` are the source trees from number 1 on.
+    /// Finds the bytes of what a placement placed; `archives` are the source trees behind `sources`.
     pub(crate) fn copied_content(
         &self,
-        source: &Source,
+        sources: &[Source],
         archives: &[Arc<dyn Content>],
         origins: HashMap<Vec<u8>, Placed>,
     ) -> Result<CopiedContent, Error> {
@@ -35,13 +35,14 @@ impl Engine<'_> {
         for placed in origins.values() {
             let Placed::File { source: number, layer, .. } = placed else { continue };
             if let Entry::Vacant(vacant) = contents.entry((*number, *layer)) {
-                vacant.insert(match number.checked_sub(1) {
-                    None => self.sources.content(source, *layer)?,
-                    Some(archive) => archives[archive].clone(),
+                vacant.insert(match sources.get(*number) {
+                    Some(source) => self.sources.content(source, *layer)?,
+                    None => archives[number - sources.len()].clone(),
                 });
             }
         }
-        Ok(CopiedContent { contents, origins, volatile: source.is_context() })
+        let volatile = sources.iter().map(Source::is_context).collect();
+        Ok(CopiedContent { contents, origins, volatile })
     }
 }
 
@@ -53,6 +54,10 @@ impl CopiedContent {
         let content = self.contents.get(&(*source, *layer));
         let content = content.ok_or_else(|| io::Error::other("nothing holds this file"))?;
         Ok((*source, &**content, LayerEntry { path: path.clone(), ..entry.clone() }))
+    }
+
+    fn is_volatile(&self, source: usize) -> bool {
+        self.volatile.get(source) == Some(&true)
     }
 }
 
@@ -69,7 +74,7 @@ impl Content for CopiedContent {
         let bytes = content.open(&original)?;
         // What the key promised is what must be copied, though somebody may be writing to the context.
         match entry.kind {
-            Kind::File { digest: Some(expected), .. } if source == 0 && self.volatile => {
+            Kind::File { digest: Some(expected), .. } if self.is_volatile(source) => {
                 Ok(Box::new(Verified { bytes, digester: Digester::new(), expected }))
             }
             _ => Ok(bytes),
@@ -77,14 +82,13 @@ impl Content for CopiedContent {
     }
 
     fn open_file(&self, entry: &LayerEntry) -> io::Result<Option<File>> {
-        if self.volatile
-            || entry.size() == 0
-            || matches!(self.origins.get(&entry.path), Some(Placed::Inline(_)))
-        {
+        if entry.size() == 0 || matches!(self.origins.get(&entry.path), Some(Placed::Inline(_))) {
             return Ok(None);
         }
-        let (_, content, original) = self.original(entry)?;
-        content.open_file(&original)
+        match self.original(entry)? {
+            (source, ..) if self.is_volatile(source) => Ok(None),
+            (_, content, original) => content.open_file(&original),
+        }
     }
 }
 

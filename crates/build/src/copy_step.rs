@@ -27,15 +27,16 @@ pub(crate) enum Form {
 
 /// What one source of a COPY comes to.
 enum Selected {
-    /// Files and directories.
-    Item(Item),
+    /// Files and directories of the source of that number.
+    Item(usize, Item),
     /// An archive that ADD extracts.
     Archive(archive::Opened),
 }
 
 /// Everything a COPY copies.
 struct Selection {
-    source: Source,
+    /// The trees that files are taken from, each once.
+    sources: Vec<Source>,
     items: Vec<Selected>,
 }
 
@@ -49,8 +50,7 @@ impl Engine<'_> {
         tree_of: &dyn Fn(usize) -> Snapshot,
         form: Form,
     ) -> Result<(LayerId, bool), Error> {
-        let source = self.sources.get(&copy.from, tree_of)?;
-        let selection = self.select(copy, source, span)?;
+        let selection = self.select(copy, span, tree_of)?;
         let link = copy.link && copy.chmod.is_none();
         let owner = match &copy.chown {
             Some(spec) => Some(self.owner(spec, parent)?),
@@ -61,7 +61,7 @@ impl Engine<'_> {
         let key = keys::copy(&base.id, copy, owner, &contents);
         self.once(&key, span, || {
             let layer = self.copy_now(copy, span, &base, &selection, owner, form)?;
-            self.sources.remember(&selection.source)?;
+            selection.sources.iter().try_for_each(|source| self.sources.remember(source))?;
             Ok(layer)
         })
     }
@@ -79,13 +79,18 @@ impl Engine<'_> {
         let below = self.layers.tree(base)?;
         let now = self.request.started;
         let mut placement = Placement::new(&below, owner, copy.chmod.as_ref(), now);
+        let sources = &selection.sources;
         let mut archives = Vec::new();
         for selected in &selection.items {
             match selected {
-                Selected::Item(item) => placement.copy(0, &selection.source.tree, item, &copy.destination),
+                Selected::Item(number, item) => {
+                    placement.copy(*number, &sources[*number].tree, item, &copy.destination)
+                }
                 Selected::Archive(archive) => {
+                    // Archives count on behind the sources.
+                    let number = sources.len() + archives.len();
                     archives.push(archive.content.clone());
-                    placement.extract(archives.len(), &archive.tree, &archive.listed, &copy.destination)
+                    placement.extract(number, &archive.tree, &archive.listed, &copy.destination)
                 }
             }
             .map_err(|error| place_error(span, &error))?;
@@ -95,8 +100,8 @@ impl Engine<'_> {
             placed.map_err(|error| place_error(span, &error))?;
         }
         let (mut index, origins) = placement.finish();
-        self.fill_digests(&mut index, &origins, &selection.source)?;
-        let content = self.copied_content(&selection.source, &archives, origins)?;
+        self.fill_digests(&mut index, &origins, sources)?;
+        let content = self.copied_content(sources, &archives, origins)?;
         self.write_layer(&index, &content, form)
     }
 
@@ -123,16 +128,29 @@ impl Engine<'_> {
         self.write_layer(&index, &jettison_layer::NoContent, Form::Directory)
     }
 
-    fn select(&self, copy: &Copy, source: Source, span: Span) -> Result<Selection, Error> {
-        let mut items = Vec::new();
+    fn select(
+        &self,
+        copy: &Copy,
+        span: Span,
+        tree_of: &dyn Fn(usize) -> Snapshot,
+    ) -> Result<Selection, Error> {
+        let mut origins: Vec<&Origin> = Vec::new();
+        let mut selection = Selection { sources: Vec::new(), items: Vec::new() };
         for wanted in &copy.sources {
+            let number = origins.iter().position(|origin| **origin == wanted.from);
+            let number = number.unwrap_or(origins.len());
+            if number == origins.len() {
+                origins.push(&wanted.from);
+                selection.sources.push(self.sources.get(&wanted.from, tree_of)?);
+            }
+            let source = &selection.sources[number];
             let found = select(&source.tree, wanted, &copy.exclude);
-            for item in found.map_err(|error| select_error(span, &source, &error))? {
-                let archive = if copy.extract { self.archive(&source, &item)? } else { None };
-                items.push(archive.map_or(Selected::Item(item), Selected::Archive));
+            for item in found.map_err(|error| select_error(span, source, &error))? {
+                let archive = if wanted.extract { self.archive(source, &item)? } else { None };
+                selection.items.push(archive.map_or(Selected::Item(number, item), Selected::Archive));
             }
         }
-        Ok(Selection { source, items })
+        Ok(selection)
     }
 
     /// Reads an item as an archive, if it is one.
@@ -189,15 +207,18 @@ impl Engine<'_> {
         tree_of: &dyn Fn(usize) -> Snapshot,
     ) -> Result<LayerId, Error> {
         let whole = Copy {
-            from: from.clone(),
-            sources: vec![CopySource { path: String::new(), include: None }],
+            sources: vec![CopySource {
+                from: from.clone(),
+                path: String::new(),
+                include: None,
+                extract: false,
+            }],
             files: Vec::new(),
             destination: "/".to_owned(),
             chown: None,
             chmod: None,
             exclude: Vec::new(),
             link: true,
-            extract: false,
         };
         let (layer, _) = self.copy(&whole, Span::default(), &Snapshot::empty(), tree_of, Form::Directory)?;
         Ok(layer)
@@ -208,9 +229,13 @@ impl Engine<'_> {
         let mut digester = Digester::new();
         for selected in &selection.items {
             match selected {
-                Selected::Item(item) => {
-                    let content = self.subtree_fingerprint(&selection.source, &item.path, &item.filter)?;
+                Selected::Item(number, item) => {
+                    let source = &selection.sources[*number];
+                    let content = self.subtree_fingerprint(source, &item.path, &item.filter)?;
                     digester.field(b"item").field(&item.name).field(content.as_bytes());
+                    for time in self.times(source, item) {
+                        digester.field(&time.to_le_bytes());
+                    }
                 }
                 Selected::Archive(archive) => {
                     let mut fingerprint = Fingerprint::new();
@@ -227,15 +252,28 @@ impl Engine<'_> {
         Ok(digester.finish())
     }
 
+    /// Returns the times of what comes from the network, which are what servers say: a file of another time is another
+    /// file, as in BuildKit. Other times do not count.
+    fn times(&self, source: &Source, item: &Item) -> Vec<i64> {
+        if !source.is_fetched() {
+            return Vec::new();
+        }
+        let itself = source.tree.get(&item.path);
+        let below = item.filter.taken(&source.tree, &item.path).into_iter().map(|taken| taken.node);
+        let dated = itself.into_iter().chain(below).map(|node| node.content().1).filter(|entry| !entry.fresh);
+        dated.map(|entry| entry.mtime.seconds).collect()
+    }
+
     /// Writes the digests that the key rests on into the new layer's index.
     fn fill_digests(
         &self,
         index: &mut Index,
         origins: &HashMap<Vec<u8>, Placed>,
-        source: &Source,
+        sources: &[Source],
     ) -> Result<(), Error> {
         for entry in &mut index.entries {
-            if let Some(Placed::File { source: 0, path, .. }) = origins.get(&entry.path)
+            if let Some(Placed::File { source, path, .. }) = origins.get(&entry.path)
+                && let Some(source) = sources.get(*source)
                 && let Kind::File { digest, .. } = &mut entry.kind
                 && digest.is_none()
             {

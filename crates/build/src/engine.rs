@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jettison_dockerfile::Span;
 use jettison_image::{Descriptor, Digest, Platform};
-use jettison_plan::{Base, ImageSource, Merged, Operation, Origin, Stage};
+use jettison_plan::{Base, ImageSource, Merged, Operation, Origin, Remote, Stage};
 use jettison_registry::{Cancel, Client};
 use jettison_sandbox::{Identity, Killer};
 use jettison_store::{LayerId, Object, Store};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{BaseImage, Images};
 use crate::copy_step::Form;
 use crate::event::{Event, Outcome, StepId, StepInfo};
+use crate::fetch::{FetchError, Fetcher};
 use crate::finish::{self, Built};
 use crate::layers::{Layers, Snapshot, lock};
 use crate::request::Request;
@@ -56,6 +57,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) request: &'a Request,
     pub(crate) graph: &'a Merged,
     pub(crate) store: &'a Store,
+    client: &'a Client,
+    cancel: &'a Cancel,
     pub(crate) identity: &'a Identity,
     pub(crate) no_sandbox: Option<&'a str>,
     pub(crate) layers: &'a Layers<'a>,
@@ -95,6 +98,8 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Vec<Bui
         request,
         graph: &graph,
         store: environment.store,
+        client: environment.client,
+        cancel: environment.cancel,
         identity: environment.identity,
         no_sandbox: environment.no_sandbox,
         layers: &layers,
@@ -197,8 +202,29 @@ impl Engine<'_> {
             Operation::Run(run) => self.run(id, run, &parent, tree_of)?,
             Operation::Copy(copy) => self.copy(copy, span, &parent, tree_of, self.forms[id])?,
             Operation::Workdir(workdir) => self.workdir(workdir, &parent, span)?,
+            Operation::Fetch(remote) => self.fetch(id, remote, span)?,
         };
         Ok((self.layers.add(&parent, layer), cached))
+    }
+
+    /// Returns the layer of what comes from the network, and whether it was there already.
+    fn fetch(&self, step: StepId, remote: &Remote, span: Span) -> Result<(LayerId, bool), Error> {
+        let progress = |done: u64, total: Option<u64>| {
+            let item = remote.shown();
+            (self.events)(Event::Progress { step, item, done, total });
+        };
+        let fetcher = Fetcher {
+            store: self.store,
+            client: self.client,
+            cancel: self.cancel,
+            secrets: &self.request.secrets,
+            started: self.request.started,
+            progress: &progress,
+        };
+        fetcher.fetch(remote).map_err(|source| match source {
+            FetchError::Web(jettison_registry::Error::Cancelled) => Error::Canceled,
+            source => Error::Fetch { span, url: remote.shown(), source: Box::new(source) },
+        })
     }
 
     /// Returns the layer of the step with this key, which `make` makes unless it was made before, and whether it was.

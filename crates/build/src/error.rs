@@ -6,6 +6,7 @@ use jettison_dockerfile::Span;
 use jettison_image::{Digest, Platform};
 use jettison_sandbox::{Foreign, Refused};
 
+use crate::fetch::FetchError;
 use crate::users::UserError;
 
 /// Why a build fails.
@@ -95,6 +96,16 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// Something from the network could not be had.
+    #[error("failed to fetch {url}: {source}")]
+    Fetch {
+        /// The instruction that asks for it.
+        span: Span,
+        /// Its URL, without passwords.
+        url: String,
+        /// Why not.
+        source: Box<FetchError>,
+    },
     /// A file changed while it was copied.
     #[error("{path} changed during the build: {expected} became {found}")]
     Changed {
@@ -156,6 +167,7 @@ impl Error {
             | Error::Refused { span, .. }
             | Error::Foreign { span, .. }
             | Error::User { span, .. }
+            | Error::Fetch { span, .. }
             | Error::NoSandbox { span, .. }
             | Error::Sandbox { span, .. } => Some(*span),
             _ => None,

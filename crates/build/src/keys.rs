@@ -89,7 +89,7 @@ pub(crate) fn cache_mount(
 ///
 /// With `--link` the layer does not depend on the parent, and `parent` is the empty tree.
 pub(crate) fn copy(parent: &Digest, copy: &Copy, owner: Option<(u32, u32)>, contents: &Digest) -> Digest {
-    let mut key = start("copy v2", parent);
+    let mut key = start("copy v3", parent);
     key.field(copy.destination.as_bytes());
     key.field(format!("{owner:?}").as_bytes());
     key.field(
@@ -103,8 +103,8 @@ pub(crate) fn copy(parent: &Digest, copy: &Copy, owner: Option<(u32, u32)>, cont
     list(&mut key, &copy.exclude);
     for source in &copy.sources {
         key.field(source.include.as_deref().unwrap_or_default().as_bytes());
+        key.field(&[u8::from(source.extract)]);
     }
-    key.field(&[u8::from(copy.extract)]);
     key.field(contents.as_bytes());
     key.finish()
 }

@@ -1,7 +1,9 @@
 //! Secrets: read when a command needs them, and shown to nobody else. They are in no key, no layer and no message.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use jettison_dockerfile::Span;
 use jettison_plan::Run;
@@ -18,18 +20,13 @@ impl Engine<'_> {
     /// Returns a secret; `None` if nobody gave one and it is not required.
     pub(crate) fn secret(&self, id: &str, required: bool, span: Span) -> Result<Option<Hidden>, Error> {
         let refused = |message: String, help: Option<String>| Error::Instruction { span, message, help };
-        match self.request.secrets.get(id) {
-            Some(SecretSource::Value(value)) => Ok(Some(value.clone())),
-            Some(SecretSource::File(path)) => {
-                let bytes = File::open(path).and_then(read_limited);
-                let message = |error| format!("secret {id}: failed to read {}: {error}", path.display());
-                bytes.map(|bytes| Some(Hidden(bytes))).map_err(|error| refused(message(error), None))
-            }
-            None if required => {
+        match read_secret(&self.request.secrets, id) {
+            Ok(None) if required => {
                 let help = Some(format!("--secret id={id},src=FILE or id={id},env=NAME gives it"));
                 Err(refused(format!("secret {id}: not found"), help))
             }
-            None => Ok(None),
+            Ok(secret) => Ok(secret),
+            Err(error) => Err(refused(error.to_string(), None)),
         }
     }
 
@@ -47,6 +44,34 @@ impl Engine<'_> {
             env.push(format!("{}={value}", variable.name));
         }
         Ok(env)
+    }
+}
+
+/// A secret that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("secret {id}: failed to read {}: {source}", path.display())]
+pub struct SecretError {
+    /// Its ID.
+    id: String,
+    /// Where it should be.
+    path: PathBuf,
+    /// Why not.
+    source: io::Error,
+}
+
+/// Returns a secret; `None` if nobody gave one.
+pub(crate) fn read_secret(
+    secrets: &BTreeMap<String, SecretSource>,
+    id: &str,
+) -> Result<Option<Hidden>, SecretError> {
+    match secrets.get(id) {
+        None => Ok(None),
+        Some(SecretSource::Value(value)) => Ok(Some(value.clone())),
+        Some(SecretSource::File(path)) => {
+            let bytes = File::open(path).and_then(read_limited);
+            let failed = |source| SecretError { id: id.to_owned(), path: path.clone(), source };
+            bytes.map(|bytes| Some(Hidden(bytes))).map_err(failed)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::thread;
 use jettison_dockerfile::glob::has_wildcards;
 use jettison_image::{Digest, Digester};
 use jettison_layer::{Content, Entry, Kind, Node, Tree, TreeContent, file_name};
-use jettison_plan::{Copy, CopySource, Merged, Operation, Origin};
+use jettison_plan::{CopySource, Merged, Operation, Origin};
 
 use crate::context::ContextFiles;
 use crate::layers::{Layers, Snapshot, lock};
@@ -24,6 +24,8 @@ use crate::{ContextSource, Error};
 pub(crate) struct Source {
     pub(crate) tree: Arc<Tree>,
     place: Place,
+    /// Whether the files come from the network.
+    fetched: bool,
 }
 
 #[derive(Clone)]
@@ -36,6 +38,7 @@ enum Place {
 pub(crate) struct Sources<'a> {
     request: &'a Request,
     layers: &'a Layers<'a>,
+    graph: &'a Merged,
     /// What instructions want of each context: `None` is the build context.
     wanted: BTreeMap<Option<String>, Vec<String>>,
     contexts: Mutex<HashMap<Option<String>, Source>>,
@@ -44,10 +47,11 @@ pub(crate) struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    pub(crate) fn new(request: &'a Request, layers: &'a Layers<'a>, graph: &Merged) -> Sources<'a> {
+    pub(crate) fn new(request: &'a Request, layers: &'a Layers<'a>, graph: &'a Merged) -> Sources<'a> {
         Sources {
             request,
             layers,
+            graph,
             wanted: wanted(graph),
             contexts: Mutex::default(),
             digests: Mutex::default(),
@@ -59,12 +63,16 @@ impl<'a> Sources<'a> {
         match origin {
             Origin::Context => self.context(None),
             Origin::NamedContext(name) => self.context(Some(name.clone())),
-            Origin::Tree(node) => self.of_snapshot(&tree(*node)),
+            Origin::Tree(node) => {
+                let fetched = matches!(self.graph.nodes[*node].operation, Operation::Fetch(_));
+                Ok(Source { fetched, ..self.of_snapshot(&tree(*node))? })
+            }
         }
     }
 
     pub(crate) fn of_snapshot(&self, snapshot: &Snapshot) -> Result<Source, Error> {
-        Ok(Source { tree: self.layers.tree(snapshot)?, place: Place::Snapshot(snapshot.clone()) })
+        let place = Place::Snapshot(snapshot.clone());
+        Ok(Source { tree: self.layers.tree(snapshot)?, place, fetched: false })
     }
 
     fn context(&self, name: Option<String>) -> Result<Source, Error> {
@@ -77,10 +85,13 @@ impl<'a> Sources<'a> {
                 let wanted = self.wanted.get(&name).map(Vec::as_slice).unwrap_or_default();
                 ContextFiles::read(directory, wanted, &self.stat_cache(directory)?)?
             }
-            None => return Ok(Source { tree: Arc::default(), place: Place::Snapshot(Snapshot::empty()) }),
+            None => {
+                let place = Place::Snapshot(Snapshot::empty());
+                return Ok(Source { tree: Arc::default(), place, fetched: false });
+            }
         };
         let tree = Arc::new(Tree::new([Arc::new(files.index.clone())]));
-        let source = Source { tree, place: Place::Context(Arc::new(files)) };
+        let source = Source { tree, place: Place::Context(Arc::new(files)), fetched: false };
         contexts.insert(name, source.clone());
         Ok(source)
     }
@@ -237,6 +248,11 @@ impl Source {
         matches!(self.place, Place::Context(_))
     }
 
+    /// Tells whether the files come from the network.
+    pub(crate) fn is_fetched(&self) -> bool {
+        self.fetched
+    }
+
     fn name(&self, layer: usize) -> &str {
         match &self.place {
             Place::Context(files) => files.name(),
@@ -297,23 +313,21 @@ fn wanted(graph: &Merged) -> BTreeMap<Option<String>, Vec<String>> {
     };
     for node in &graph.nodes {
         match &node.operation {
-            Operation::Copy(copy) => add(&copy.from, literal_starts(copy)),
+            Operation::Copy(copy) => {
+                copy.sources.iter().for_each(|source| add(&source.from, vec![literal_start(source)]));
+            }
             Operation::Run(run) => {
                 for (from, source) in run.mounts.iter().filter_map(|mount| mount.kind.source()) {
                     add(from, vec![relative(source)]);
                 }
             }
-            Operation::Image { .. } | Operation::Workdir(_) => {}
+            Operation::Image { .. } | Operation::Workdir(_) | Operation::Fetch(_) => {}
         }
     }
     wanted
 }
 
-/// The part of each source before its first pattern.
-fn literal_starts(copy: &Copy) -> Vec<String> {
-    copy.sources.iter().map(literal_start).collect()
-}
-
+/// The part of a source before its first pattern.
 fn literal_start(source: &CopySource) -> String {
     // In the patterns of --parents, unlike in paths, a backslash takes away the meaning of what follows.
     let literal = |component: &&str| !has_wildcards(component);

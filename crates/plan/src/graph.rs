@@ -5,6 +5,8 @@ use std::fmt;
 use jettison_dockerfile::Span;
 use jettison_image::{Config, Digest, Platform, Reference};
 
+use crate::remote::Remote;
+
 /// The number of a node in its graph; a node's inputs have smaller numbers.
 pub type NodeId = usize;
 
@@ -72,6 +74,8 @@ pub enum Operation {
     Copy(Copy),
     /// A directory.
     Workdir(Workdir),
+    /// Files from the network.
+    Fetch(Remote),
 }
 
 /// Where an image comes from.
@@ -264,12 +268,10 @@ pub enum Sharing {
     Locked,
 }
 
-/// `COPY`, and `ADD` of local files.
+/// `COPY` and `ADD`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Copy {
-    /// Where the sources are.
-    pub from: Origin,
-    /// What of `from` is copied, in order.
+    /// What is copied, in order.
     pub sources: Vec<CopySource>,
     /// Files whose content stands in the Dockerfile.
     pub files: Vec<InlineFile>,
@@ -283,17 +285,19 @@ pub struct Copy {
     pub exclude: Vec<String>,
     /// Whether the layer is independent of its parent.
     pub link: bool,
-    /// ADD: whether archives are extracted.
-    pub extract: bool,
 }
 
 /// One source of a COPY.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopySource {
+    /// Where it is.
+    pub from: Origin,
     /// A path or pattern, relative to the root, without leading slash: a file, or a directory whose content is meant.
     pub path: String,
     /// `--parents`: the pattern of what is taken of `path`, relative to it, with the directories on the way.
     pub include: Option<String>,
+    /// ADD: whether an archive is extracted.
+    pub extract: bool,
 }
 
 /// Where files come from.
@@ -343,8 +347,14 @@ impl Node {
         };
         let mut inputs: Vec<NodeId> = self.parent.into_iter().collect();
         match &self.operation {
-            Operation::Image { .. } | Operation::Workdir(_) => {}
-            Operation::Copy(copy) => inputs.extend(tree(&copy.from)),
+            Operation::Image { .. } | Operation::Workdir(_) | Operation::Fetch(_) => {}
+            Operation::Copy(copy) => {
+                for tree in copy.sources.iter().filter_map(|source| tree(&source.from)) {
+                    if !inputs.contains(&tree) {
+                        inputs.push(tree);
+                    }
+                }
+            }
             Operation::Run(run) => {
                 let sources = run.mounts.iter().filter_map(|mount| mount.kind.source());
                 inputs.extend(sources.filter_map(|(from, _)| tree(from)));
@@ -363,8 +373,10 @@ impl Node {
         }
         let mut trees: Vec<&mut NodeId> = self.parent.iter_mut().collect();
         match &mut self.operation {
-            Operation::Image { .. } | Operation::Workdir(_) => {}
-            Operation::Copy(copy) => trees.extend(tree(&mut copy.from)),
+            Operation::Image { .. } | Operation::Workdir(_) | Operation::Fetch(_) => {}
+            Operation::Copy(copy) => {
+                trees.extend(copy.sources.iter_mut().filter_map(|source| tree(&mut source.from)));
+            }
             Operation::Run(run) => {
                 trees.extend(run.mounts.iter_mut().filter_map(|mount| match &mut mount.kind {
                     MountKind::Bind { from, .. } => tree(from),

@@ -11,6 +11,7 @@ mod instructions;
 mod merge;
 mod mounts;
 mod ports;
+mod remote;
 mod request;
 mod scope;
 mod stages;
@@ -24,6 +25,7 @@ pub use graph::{
 pub use merge::{ImagePlan, Merged, merge};
 pub use mounts::ram_in_bytes;
 pub use ports::expand as expand_ports;
+pub use remote::{GitTree, Remote, RemoteFile};
 pub use request::{Base, BaseResolver, ContextKind, Entitlement, Request, RunOptions};
 pub use scope::{Env, NON_ENV_ARGS, Words, globals};
 pub use stages::{Stage, named_sources, plan};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jettison_image::{Config, Digest, Platform};
 
 use crate::graph::{ImageSource, Limit, NetworkMode};
+use crate::remote::Remote;
 
 /// What to plan a Dockerfile for.
 #[derive(Debug, Clone)]
@@ -62,10 +63,12 @@ impl Entitlement {
 }
 
 /// What a named context holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextKind {
     /// Files.
     Directory,
+    /// Files from the network, which are fetched if something uses them.
+    Remote(Remote),
     /// An image.
     Image,
 }

@@ -8,8 +8,9 @@ use jettison_image::{Config, DEFAULT_PATH, Digest, Platform, Reference};
 use crate::context::context_key;
 use crate::error::{Error, invalid, invalid_with_help};
 use crate::graph::{Copy, CopySource, Graph, ImageSource, Label, Node, NodeId, Operation, Origin, StagePlan};
-use crate::instructions::{self, Step};
+use crate::instructions::{self, Elsewhere, Step};
 use crate::mounts;
+use crate::remote::Remote;
 use crate::request::{Base, BaseResolver, ContextKind, Request};
 use crate::scope::{self, Env, Words};
 
@@ -139,6 +140,7 @@ enum Named {
     Stage(usize),
     Image(ImageSource),
     Directory(String),
+    Remote(Remote),
     Scratch,
 }
 
@@ -269,6 +271,7 @@ impl<'a> Planner<'a, '_> {
         let kind = self.request.contexts.get(&key)?;
         Some(match kind {
             ContextKind::Directory => Named::Directory(key),
+            ContextKind::Remote(remote) => Named::Remote(remote.clone()),
             ContextKind::Image => Named::Image(ImageSource::Context(key)),
         })
     }
@@ -357,7 +360,14 @@ impl<'a> Planner<'a, '_> {
             Named::Scratch => State::new(None, Config::scratch(&platform), platform),
             Named::Directory(context) => {
                 let label = self.label_of_from(stage, &context);
-                let node = self.push(Node { operation: whole_context(context), parent: None, label });
+                let operation = whole(Origin::NamedContext(context));
+                let node = self.push(Node { operation, parent: None, label });
+                State::new(Some(node), Config::scratch(&platform), platform)
+            }
+            Named::Remote(remote) => {
+                let label = self.label_of_from(stage, &remote.shown());
+                let files = self.fetch_node(remote, &label);
+                let node = self.push(Node { operation: whole(Origin::Tree(files)), parent: None, label });
                 State::new(Some(node), Config::scratch(&platform), platform)
             }
             Named::Image(source) => self.start_from_image(stage, source, platform, span)?,
@@ -449,9 +459,18 @@ impl<'a> Planner<'a, '_> {
                 self.advance(state, Operation::Workdir(workdir), label);
                 Ok(())
             }
-            Step::Copy(mut copy, from) => {
-                if let Some(word) = from {
-                    copy.from = self.origin(&word.text, word.span, &label, &state.platform)?;
+            Step::Copy(mut copy, elsewhere) => {
+                match elsewhere {
+                    Elsewhere::From(None) => {}
+                    Elsewhere::From(Some(word)) => {
+                        let from = self.origin(&word.text, word.span, &label, &state.platform)?;
+                        copy.sources.iter_mut().for_each(|source| source.from = from.clone());
+                    }
+                    Elsewhere::Remote(remotes) => {
+                        for (source, remote) in remotes {
+                            copy.sources[source].from = Origin::Tree(self.fetch_node(remote, &label));
+                        }
+                    }
                 }
                 self.advance(state, Operation::Copy(copy), label);
                 Ok(())
@@ -483,6 +502,7 @@ impl<'a> Planner<'a, '_> {
                 Ok(Origin::Tree(node.unwrap_or_else(|| self.empty_tree(stage))))
             }
             Named::Directory(context) => Ok(Origin::NamedContext(context)),
+            Named::Remote(remote) => Ok(Origin::Tree(self.fetch_node(remote, label))),
             Named::Scratch => {
                 let node = self.empty_tree(label.stage);
                 Ok(Origin::Tree(node))
@@ -498,7 +518,7 @@ impl<'a> Planner<'a, '_> {
 
     /// A stage of `FROM scratch` without any layer has no node: this makes one that holds nothing.
     fn empty_tree(&mut self, stage: usize) -> NodeId {
-        let copy = Copy { sources: Vec::new(), ..bare_copy(Origin::Context, "/") };
+        let copy = bare_copy(Vec::new());
         let label = Label { name: "FROM scratch".to_owned(), stage, span: self.stages[stage].from.span };
         self.push(Node { operation: Operation::Copy(copy), parent: None, label })
     }
@@ -518,6 +538,16 @@ impl<'a> Planner<'a, '_> {
             self.push(Node { operation: Operation::Image { source, platform, id }, parent: None, label });
         self.images.insert(key, node);
         node
+    }
+
+    /// What several instructions fetch is fetched once.
+    fn fetch_node(&mut self, remote: Remote, label: &Label) -> NodeId {
+        let operation = Operation::Fetch(remote.clone());
+        if let Some(node) = self.nodes.iter().position(|node| node.operation == operation) {
+            return node;
+        }
+        let label = Label { name: remote.shown(), ..label.clone() };
+        self.push(Node { operation, parent: None, label })
     }
 
     fn advance(&mut self, state: &mut State, operation: Operation, label: Label) {
@@ -582,22 +612,20 @@ fn has_platform_flag(stage: Stage<'_>) -> bool {
 }
 
 /// `FROM` a named context of files: all of it is the tree.
-fn whole_context(context: String) -> Operation {
-    let all = CopySource { path: String::new(), include: None };
-    Operation::Copy(Copy { sources: vec![all], ..bare_copy(Origin::NamedContext(context), "/") })
+fn whole(from: Origin) -> Operation {
+    let all = CopySource { from, path: String::new(), include: None, extract: false };
+    Operation::Copy(bare_copy(vec![all]))
 }
 
-fn bare_copy(from: Origin, destination: &str) -> Copy {
+fn bare_copy(sources: Vec<CopySource>) -> Copy {
     Copy {
-        from,
-        sources: Vec::new(),
+        sources,
         files: Vec::new(),
-        destination: destination.to_owned(),
+        destination: "/".to_owned(),
         chown: None,
         chmod: None,
         exclude: Vec::new(),
         link: false,
-        extract: false,
     }
 }
 

@@ -224,7 +224,7 @@ fn named_contexts_replace_stages_and_images() {
     assert_eq!(asked, ["context golang:1"]);
     let graph = graph.unwrap();
     let Operation::Copy(copy) = &graph.nodes[1].operation else { panic!("a COPY") };
-    assert_eq!(copy.from, crate::Origin::NamedContext("files".to_owned()));
+    assert_eq!(copy.sources[0].from, crate::Origin::NamedContext("files".to_owned()));
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod steps;
 mod tls;
 mod tokens;
 pub mod tools;
+mod web;
 
 pub use context::Context;
 pub use http::Request;
@@ -33,3 +34,4 @@ pub use registry::{Access, Registry, RegistryOptions};
 pub use steps::{Step, Steps};
 pub use tls::Certificate;
 pub use tokens::TokenServer;
+pub use web::{Served, WebServer};

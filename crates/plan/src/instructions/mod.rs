@@ -12,6 +12,7 @@ use crate::error::{Error, invalid};
 use crate::graph::{Copy, Run, Workdir};
 use crate::history;
 use crate::mounts::MountSpec;
+use crate::remote::Remote;
 use crate::request::Request;
 use crate::scope::{Env, Words};
 use crate::stages::State;
@@ -36,10 +37,18 @@ pub(crate) enum Step {
     Config,
     /// A directory.
     Workdir(Workdir),
-    /// Files, and the `--from` that is yet to be resolved.
-    Copy(Copy, Option<Word>),
+    /// Files, and where the sources are that are not in the build context.
+    Copy(Copy, Elsewhere),
     /// A command, and its mounts.
     Run(Run, Vec<MountSpec>),
+}
+
+/// Where the sources of a COPY or ADD are, still to be resolved.
+pub(crate) enum Elsewhere {
+    /// All of them in what `--from` names, if it is there.
+    From(Option<Word>),
+    /// Some of them, by number, on the network.
+    Remote(Vec<(usize, Remote)>),
 }
 
 /// Tells whether an instruction makes a layer, unless it is `WORKDIR /`.

@@ -2,10 +2,11 @@
 
 use jettison_dockerfile::{Add, Copy as CopySyntax, Source, Transfer, Word};
 
-use super::{Scope, Step, clean, join};
-use crate::error::{Error, invalid, unsupported};
+use super::{Elsewhere, Scope, Step, clean, join};
+use crate::error::{Error, invalid};
 use crate::graph::{Chmod, Copy, CopySource, InlineFile, Origin};
 use crate::history;
+use crate::remote::Remote;
 use crate::stages::State;
 
 /// What COPY and ADD have in common, expanded but otherwise as written.
@@ -25,31 +26,63 @@ pub(super) fn copy(scope: &Scope<'_>, state: &mut State, copy: &CopySyntax) -> R
         return Err(invalid("from", from.span, message));
     }
     let written = expand(scope, state, &copy.transfer)?;
-    if let Some(url) = written.sources.iter().find(|source| is_url(source) || is_git(source)) {
-        let span = copy.transfer.destination.span;
-        return Err(invalid("copy-url", span, format!("source can't be a URL for COPY: {url}")));
+    let span = copy.transfer.destination.span;
+    for source in &written.sources {
+        let what = match Remote::parse(source).map_err(|why| invalid("git-url", span, why))? {
+            None => continue,
+            Some(Remote::Git(_)) => "a git ref",
+            Some(Remote::File(_)) => "a URL",
+        };
+        return Err(invalid("copy-url", span, format!("source can't be {what} for COPY: {source}")));
     }
     let source = if copy.parents { with_parents } else { without_parents };
     let mut step = transfer(state, &copy.transfer, &written)?;
     step.sources = written.sources.iter().map(|path| source(path)).collect();
     let keyword = if copy.parents { "COPY --parents" } else { "COPY" };
     history::layer(&mut state.config, history_text(keyword, &written));
-    Ok(Step::Copy(step, copy.from.clone()))
+    Ok(Step::Copy(step, Elsewhere::From(copy.from.clone())))
 }
 
 pub(super) fn add(scope: &Scope<'_>, state: &mut State, add: &Add) -> Result<Step, Error> {
     let written = expand(scope, state, &add.transfer)?;
-    if let Some(url) = written.sources.iter().find(|source| is_url(source) || is_git(source)) {
-        return Err(unsupported(add.transfer.destination.span, format!("ADD of {url}")));
-    }
-    if let Some(checksum) = &add.checksum {
-        return Err(invalid("checksum", checksum.span, "checksum requires a single HTTP or Git source"));
-    }
+    let checksum = checksum(scope, state, add, &written)?;
     let mut step = transfer(state, &add.transfer, &written)?;
-    step.sources = written.sources.iter().map(|path| without_parents(path)).collect();
-    step.extract = add.unpack.unwrap_or(true);
+    let mut remotes = Vec::new();
+    let refused = |why: String| invalid("git-url", add.transfer.destination.span, why);
+    for (number, source) in written.sources.iter().enumerate() {
+        let Some(remote) = Remote::parse(source).map_err(refused)? else {
+            let extract = add.unpack.unwrap_or(true);
+            step.sources.push(CopySource { extract, ..without_parents(source) });
+            continue;
+        };
+        // What comes from the network is unpacked only where that is asked for.
+        let (path, extract) = match &remote {
+            Remote::File(file) => (file.name.clone(), add.unpack == Some(true)),
+            Remote::Git(_) => (String::new(), false),
+        };
+        let remote = remote.with(add.keep_git_dir, checksum.as_deref());
+        remotes.push((number, remote.map_err(refused)?));
+        step.sources.push(CopySource { from: Origin::Context, path, include: None, extract });
+    }
     history::layer(&mut state.config, history_text("ADD", &written));
-    Ok(Step::Copy(step, None))
+    Ok(Step::Copy(step, Elsewhere::Remote(remotes)))
+}
+
+/// Returns what `--checksum` asks of the one source that it may be given for.
+fn checksum(scope: &Scope<'_>, state: &State, add: &Add, written: &Written) -> Result<Option<String>, Error> {
+    let Some(word) = &add.checksum else { return Ok(None) };
+    let refused = |message: &str| Err(invalid("checksum", word.span, message));
+    let checksum = scope.expand(word, state)?;
+    if checksum.is_empty() {
+        return Ok(None);
+    }
+    let [source] = written.sources.as_slice() else {
+        return refused("checksum can't be specified for multiple sources");
+    };
+    match Remote::parse(source) {
+        Ok(None) => refused("checksum requires HTTP(S) or Git sources"),
+        _ => Ok(Some(checksum)),
+    }
 }
 
 fn expand(scope: &Scope<'_>, state: &State, transfer: &Transfer) -> Result<Written, Error> {
@@ -89,7 +122,6 @@ fn transfer(state: &State, transfer: &Transfer, written: &Written) -> Result<Cop
         _ => None,
     };
     Ok(Copy {
-        from: Origin::Context,
         sources: Vec::new(),
         files: written.files.clone(),
         destination: destination(&state.config.config.working_dir, &written.destination),
@@ -97,19 +129,19 @@ fn transfer(state: &State, transfer: &Transfer, written: &Written) -> Result<Cop
         chmod,
         exclude: transfer.exclude.iter().map(|word| word.text.clone()).collect(),
         link: transfer.link,
-        extract: false,
     })
 }
 
 /// A source is rooted: a leading slash means nothing, and `..` cannot leave.
 fn without_parents(path: &str) -> CopySource {
-    CopySource { path: rooted(path), include: None }
+    CopySource { from: Origin::Context, path: rooted(path), include: None, extract: false }
 }
 
 /// With `--parents`, the first `/./` ends the directories that are left out, and the rest is a pattern.
 fn with_parents(path: &str) -> CopySource {
     let (base, include) = path.split_once("/./").unwrap_or(("", path));
-    CopySource { path: rooted(base), include: Some(rooted(include)) }
+    let include = Some(rooted(include));
+    CopySource { from: Origin::Context, path: rooted(base), include, extract: false }
 }
 
 fn rooted(path: &str) -> String {
@@ -164,15 +196,6 @@ fn history_text(keyword: &str, written: &Written) -> String {
     format!("{text} {} # buildkit", written.destination)
 }
 
-fn is_url(source: &str) -> bool {
-    source.starts_with("http://") || source.starts_with("https://")
-}
-
-/// `github.com/x` without a scheme is a path here. BuildKit: `util/gitutil`.
-fn is_git(source: &str) -> bool {
-    source.starts_with("git://") || source.starts_with("git@") || source.starts_with("ssh://")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,8 +227,8 @@ mod tests {
             ("/t/b*/./c/**/e", "t/b*", "c/**/e"),
             (".", "", ""),
         ] {
-            let source = CopySource { path: base.to_owned(), include: Some(include.to_owned()) };
-            assert_eq!(with_parents(path), source, "{path}");
+            let source = with_parents(path);
+            assert_eq!((source.path.as_str(), source.include.as_deref()), (base, Some(include)), "{path}");
         }
     }
 }
