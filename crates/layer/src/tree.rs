@@ -104,6 +104,12 @@ impl Tree {
         self.slots.get(position).map(|slot| self.node(slot))
     }
 
+    /// Returns where the entry of `path` is.
+    pub(crate) fn place(&self, path: &[u8]) -> Option<Place> {
+        let position = self.slots.binary_search_by(|slot| compare_paths(self.path(slot), path)).ok()?;
+        self.slots.get(position).map(|slot| (slot.layer as usize, slot.entry as usize))
+    }
+
     /// Returns everything, in order.
     pub fn iter(&self) -> impl Iterator<Item = Node<'_>> {
         self.slots.iter().map(|slot| self.node(slot))

@@ -23,15 +23,26 @@ pub fn write_layer(
     epoch: i64,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
+    write_part(index, index, content, epoch, out)
+}
+
+/// Like [`write_layer`], but writes only `part` of the layer `whole`, each file as it is in the tar of the whole.
+pub fn write_part(
+    part: &Index,
+    whole: &Index,
+    content: &dyn Content,
+    epoch: i64,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     let mut tar = TarWriter::new(out);
     let mut buffer = vec![0; BUFFER];
-    for entry in &index.entries {
+    for entry in &part.entries {
         check(entry)?;
         start(&mut tar, entry, epoch)?;
         if let Kind::File { size, .. } = entry.kind {
             if size > 0 {
                 let reader =
-                    content.open(entry).and_then(|reader| follow_source(reader, entry, index, epoch));
+                    content.open(entry).and_then(|reader| follow_source(reader, entry, whole, epoch));
                 let reader = reader.map_err(|source| Error::content(&entry.path, source))?;
                 write_content(&mut tar, entry, size, reader, &mut buffer)?;
             }
