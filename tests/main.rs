@@ -8,6 +8,7 @@
 )]
 
 mod add;
+mod budgets;
 mod cache;
 mod checks;
 mod commands;
@@ -15,6 +16,7 @@ mod config;
 mod copy;
 mod copy_flags;
 mod dependencies;
+mod drop_dead;
 mod errors;
 mod fat;
 mod mounts;

@@ -10,6 +10,7 @@ use jettison_store::{ImageLayer, ImageRecord, LayerId};
 use crate::Error;
 use crate::engine::Engine;
 use crate::layers::{Cell, Snapshot};
+use crate::steps::{BuiltStep, base_layers, built_steps};
 
 /// An image that was built and is in the store, under no name yet.
 pub struct Built {
@@ -23,6 +24,10 @@ pub struct Built {
     pub stages: Vec<BuiltStage>,
     /// The number of the image's own stage in `stages`.
     pub target: usize,
+    /// The steps that the stages needed, in the order of the Dockerfile.
+    pub steps: Vec<BuiltStep>,
+    /// How many of the image's layers, from the lowest, are those of its base.
+    pub base_layers: usize,
 }
 
 /// A stage that was built.
@@ -64,13 +69,15 @@ fn image(engine: &Engine<'_>, plan: &ImagePlan, snapshots: &[Snapshot]) -> Resul
         manifest: None,
         platform: config.platform(),
         stored: engine.request.started.seconds,
-        build: None,
+        build: engine.store.image(&id)?.and_then(|known| known.build),
     };
     engine.store.put_image(&image)?;
     let stages = plan.stages.iter().map(|stage| built_stage(&stage.name, &snapshots[stage.node])).collect();
     let from = |cell: &Arc<Cell>| cell.base.as_ref().and_then(|base| base.from.clone());
     let origins = snapshot.layers().iter().map(from).collect();
-    Ok(Built { image, config, origins, stages, target: plan.target })
+    let steps = built_steps(engine.graph, plan, snapshots);
+    let base_layers = base_layers(engine.graph, plan, snapshots);
+    Ok(Built { image, config, origins, stages, target: plan.target, steps, base_layers })
 }
 
 /// Fills in what was not known when the build was planned.

@@ -1,7 +1,10 @@
 //! `build`: from settings to an image under its names.
 
+mod budgets;
 mod checks;
+mod drop_dead;
 mod outputs;
+mod record;
 mod sources;
 mod summary;
 
@@ -16,13 +19,15 @@ use jettison_dockerfile::Severity;
 use jettison_image::{DEFAULT_EPOCH, Descriptor, Digest, Platform, Reference};
 use jettison_plan::NetworkMode;
 use jettison_registry::{Cancel, Client};
-use jettison_report::Problem;
 use jettison_report::lint::Finding;
+use jettison_report::{Problem, Report};
 use jettison_sandbox::Identity;
 use jettison_store::{Store, TagEntry};
 
+use self::budgets::baselines;
 pub use self::checks::{Answer, Call, call, check};
 use self::outputs::{Exported, Exporter, names, refuse_unfit};
+use self::record::Recorder;
 use self::sources::{named_contexts, sources};
 use self::summary::{Summary, summary};
 use crate::settings::{BuildSettings, Network};
@@ -92,6 +97,10 @@ pub fn build(
 ) -> Result<BuildReport, Error> {
     check_forwarded(settings)?;
     refuse_unfit(settings)?;
+    let baselines = baselines(settings, workplace)?;
+    let recorder = Recorder::new(workplace.events);
+    let events = |event| recorder.event(event);
+    let workplace = &Workplace { events: &events, ..*workplace };
     let sources = sources(settings, workplace.store, stdin)?;
     let parsed = jettison_dockerfile::parse(sources.dockerfile.text.as_bytes());
     let file = SourceFile { name: sources.dockerfile.name.clone(), text: parsed.text.clone() };
@@ -117,12 +126,18 @@ pub fn build(
     };
     let environment = environment(workplace);
     let strict = checks::refuse_if_asked(&request, &environment, &file)?;
-    let built = jettison_build::build(&request, &environment)
+    let mut built = jettison_build::build(&request, &environment)
         .map_err(|source| Error::Build { dockerfile: Box::new(file), source: Box::new(source) })?;
     let checks = if strict { Vec::new() } else { checks::of_build(&request, &environment)? };
+    for built in &mut built {
+        if settings.drop_dead {
+            drop_dead::drop_dead(workplace.store, built, request.epoch)?;
+        }
+        recorder.remember(workplace, built)?;
+    }
     // The checks have this one too.
     faults.diagnostics.retain(|found| found.code != "NoEmptyContinuation");
-    let report = deliver(settings, workplace, &built, faults)?;
+    let report = deliver(settings, workplace, &built, &baselines, faults)?;
     Ok(BuildReport { checks, ..report })
 }
 
@@ -192,6 +207,7 @@ fn deliver(
     settings: &BuildSettings,
     workplace: &Workplace<'_>,
     built: &[Built],
+    baselines: &[Option<Report>],
     warnings: Faults,
 ) -> Result<BuildReport, Error> {
     let names = names(settings)?;
@@ -202,6 +218,7 @@ fn deliver(
         images.push(image_report(workplace.store, built, &opened, &names)?);
         stored.push(opened);
     }
+    budgets::check(settings, &stored, &names, baselines)?;
     let exporter = Exporter { settings, workplace, built, stored: &stored, names: &names };
     let mut exported = Exported::default();
     for output in &settings.outputs {

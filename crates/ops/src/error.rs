@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jettison_dockerfile::Diagnostic;
+use jettison_report::Exceeded;
 use jettison_report::lint::Finding;
 
 /// Why a verb fails.
@@ -26,6 +27,14 @@ pub enum Error {
         dockerfile: Box<SourceFile>,
         /// Why.
         source: Box<jettison_build::Error>,
+    },
+    /// An image is larger, or has more dead bytes, than it may.
+    #[error("{image} is over budget: {}", flags(exceeded))]
+    OverBudget {
+        /// Its name.
+        image: String,
+        /// The budgets, with the culprits.
+        exceeded: Vec<Exceeded>,
     },
     /// The store failed.
     #[error(transparent)]
@@ -123,6 +132,11 @@ fn rules(findings: &[Finding]) -> String {
         }
     }
     names.join(", ")
+}
+
+/// The budgets that are exceeded.
+fn flags(exceeded: &[Exceeded]) -> String {
+    exceeded.iter().map(|exceeded| exceeded.flag).collect::<Vec<_>>().join(", ")
 }
 
 fn first_message(faults: &Faults) -> String {

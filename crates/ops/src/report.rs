@@ -21,13 +21,17 @@ pub fn report(
     platform: &Platform,
     transfer: Transfer<'_>,
 ) -> Result<Report, Error> {
-    let stored = Stored::open(store, find::find(store, image, platform, transfer)?)?;
+    of_stored(&Stored::open(store, find::find(store, image, platform, transfer)?)?, image)
+}
+
+/// Makes the report of an image of the store, called `image`.
+pub(crate) fn of_stored(stored: &Stored<'_>, image: &str) -> Result<Report, Error> {
     let build: Option<BuildRecord> =
         stored.record.build.clone().and_then(|record| serde_json::from_value(record).ok());
-    let base = known::base(&stored, build.as_ref())?;
-    let layers = layers::layers(&stored, base.as_ref().map_or(0, |(layers, _)| *layers))?;
+    let base = known::base(stored, build.as_ref())?;
+    let layers = layers::layers(stored, base.as_ref().map_or(0, |(layers, _)| *layers))?;
     let accounts = Accounts::new(&layers);
-    let inventory = known::packages(&stored, &accounts.tree)?;
+    let inventory = known::packages(stored, &accounts.tree)?;
     let subject = Subject {
         name: image,
         id: stored.record.config,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jettison_build::SecretSource;
 use jettison_image::{Platform, Reference};
 use jettison_plan::RunOptions;
+use jettison_report::Budgets;
 
 /// What `build` is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,13 @@ pub struct BuildSettings {
     pub metadata_file: Option<PathBuf>,
     /// Where the result goes besides the store.
     pub outputs: Vec<Output>,
+    /// Whether own layers lose what the final tree does not show.
+    pub drop_dead: bool,
+    /// What the image may not exceed.
+    pub budgets: Budgets,
+    /// What `budgets.growth` compares with: an image, or the file of a JSON report. The image that the first name has
+    /// now if absent.
+    pub baseline: Option<String>,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 for `created` and for files made during the build.
     pub epoch: Option<i64>,
     /// `DOCKER_HOST`, for an image that is handed to a daemon.

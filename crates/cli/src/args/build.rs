@@ -90,9 +90,22 @@ pub struct BuildArgs {
     /// File to write when each step ran to, in Chrome's trace event format
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// Where the result goes: "type=image|oci|docker|tar|local|registry,dest=PATH" (can be repeated)
+    /// Where the result goes: "type=image|oci|docker|tar|local|registry,dest=PATH"; with ",drop-dead=true" without what
+    /// the final tree does not show (can be repeated)
     #[arg(short, long = "output", value_name = "SPEC")]
     pub outputs: Vec<String>,
+    /// Fail, before anything is tagged or sent, if the files of the image have more bytes, such as "50MB"
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<String>,
+    /// Likewise if they have so much more than those of the baseline, such as "5%"
+    #[arg(long, value_name = "PERCENT")]
+    pub max_growth: Option<String>,
+    /// What --max-growth compares with: an image, or a file of "report --format json" (default: what the tag names now)
+    #[arg(long, value_name = "IMAGE|FILE")]
+    pub baseline: Option<String>,
+    /// Likewise if so much of all stored bytes is dead, such as "1%"
+    #[arg(long, value_name = "PERCENT")]
+    pub max_dead: Option<String>,
     /// Short for "--output type=registry"
     #[arg(long)]
     pub push: bool,

@@ -11,7 +11,7 @@ use jettison_ops::{
 
 use super::hosts::extra_host;
 use super::output::output;
-use super::{forwarded, network, platforms, resources, tag};
+use super::{budgets, forwarded, network, platforms, resources, tag};
 use crate::args::BuildArgs;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -34,6 +34,8 @@ pub fn build(
         args.build_contexts.iter().map(|text| named_context(text)).collect::<Result<_, _>>()?;
     let extra_hosts = args.add_hosts.iter().map(|text| extra_host(text)).collect::<Result<_, _>>()?;
     let network = network("--network", &args.network)?;
+    let outputs = outputs(args)?;
+    let named = has_name(args, &outputs);
     Ok(BuildSettings {
         context,
         dockerfile,
@@ -57,7 +59,10 @@ pub fn build(
         extra_hosts,
         iid_file: args.iid_file.as_ref().map(PathBuf::from),
         metadata_file: args.metadata_file.as_ref().map(PathBuf::from),
-        outputs: outputs(args)?,
+        drop_dead: drop_dead(&outputs)?,
+        outputs,
+        budgets: budgets::budgets(args, named)?,
+        baseline: args.baseline.clone(),
         epoch: environment.epoch,
         docker_host: environment.docker_host.clone(),
     })
@@ -214,8 +219,7 @@ fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
     {
         outputs.push(short(OutputKind::Docker));
     }
-    let named = args.tags.iter().any(|tag| !tag.is_empty())
-        || outputs.iter().any(|o| o.attributes.contains_key("name"));
+    let named = has_name(args, &outputs);
     if outputs.iter().any(|output| output.kind == OutputKind::Registry) && !named {
         return Err(Failure::usage("a tag is needed to push: add --tag NAME"));
     }
@@ -223,4 +227,27 @@ fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
         return Err(Failure::usage("only one --output can go to standard output"));
     }
     Ok(outputs)
+}
+
+fn has_name(args: &BuildArgs, outputs: &[Output]) -> bool {
+    args.tags.iter().any(|tag| !tag.is_empty()) || outputs.iter().any(|o| o.attributes.contains_key("name"))
+}
+
+/// Reads `drop-dead=` of the outputs. There is one image a build, so that they cannot want different ones.
+fn drop_dead(outputs: &[Output]) -> Result<bool, Failure> {
+    let mut wanted = None;
+    for value in outputs.iter().filter_map(|output| output.attributes.get("drop-dead")) {
+        let value = match value.as_str() {
+            "true" => true,
+            "false" => false,
+            other => {
+                return Err(Failure::usage(format!("--output: drop-dead={other}: expected true or false")));
+            }
+        };
+        if wanted.is_some_and(|wanted| wanted != value) {
+            return Err(Failure::usage("--output: drop-dead is true for one output and false for another"));
+        }
+        wanted = Some(value);
+    }
+    Ok(wanted.unwrap_or(false))
 }

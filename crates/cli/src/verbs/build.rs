@@ -142,6 +142,14 @@ fn explain(error: Error, color: bool) -> Failure {
             let names = Error::Checks { file, findings: findings.clone() }.to_string();
             rendered(format!("{}error: {names}\n", check_lines(&findings)))
         }
+        Error::OverBudget { image, exceeded } => {
+            let clean = |text: &str| printable(text).replace('\n', "\\n");
+            let flags = exceeded.iter().map(|exceeded| exceeded.flag).collect::<Vec<_>>().join(", ");
+            let text = jettison_ops::exceeded_text(&exceeded, &clean);
+            let mut failure = Failure::command(format!("{image} is over budget: {flags}")).render(color);
+            failure += &text;
+            rendered(failure).help("nothing was tagged, written or pushed")
+        }
         Error::Build { dockerfile, source } => explain_build(&dockerfile, &source, color),
         other => Failure::from(other),
     }

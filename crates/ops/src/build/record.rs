@@ -55,7 +55,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Keeps the record with an image. Of a build that found everything in the cache the record of the one before stays.
-    pub(super) fn remember(&self, workplace: &Workplace<'_>, built: &Built) -> Result<(), Error> {
+    pub(super) fn remember(&self, workplace: &Workplace<'_>, built: &mut Built) -> Result<(), Error> {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let of_image = |id: StepId| steps.get(&id).cloned().unwrap_or_default();
         let executed = built.steps.iter().any(|step| step.layer.is_some() && of_image(step.id).executed);
@@ -88,10 +88,9 @@ impl<'a> Recorder<'a> {
             stages: stages(store, built)?,
             steps: records,
         };
-        let mut image = built.image.clone();
         // Plain structs with string keys: making a value of them has nothing that can fail.
-        image.build = Some(serde_json::to_value(record).expect("records are plain data"));
-        Ok(store.put_image(&image)?)
+        built.image.build = Some(serde_json::to_value(record).expect("records are plain data"));
+        Ok(store.put_image(&built.image)?)
     }
 }
 
