@@ -10,9 +10,7 @@ use super::Cli;
 /// Parses a command line, program name first.
 pub fn parse(line: &[OsString]) -> Result<Cli, Error> {
     let mut lenient = like_docker(command());
-    let parsed = lenient
-        .try_get_matches_from_mut(line)
-        .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut lenient)));
+    let parsed = lenient.try_get_matches_from_mut(line).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         // Help is rendered from the definition as written: there a switch is `--push`, not `--push[=<PUSH>]`.
         Err(error) if asks_for_help(&error) => match command().try_get_matches_from(line) {

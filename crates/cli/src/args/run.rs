@@ -8,11 +8,10 @@ use super::not_yet::RunNotYet;
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub struct RunArgs {
-    /// Name or ID of the image
-    pub image: String,
-    /// Command with its arguments, instead of the image's
-    #[arg(value_name = "COMMAND [ARG...]", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub command: Vec<String>,
+    /// Name or ID of the image; then a command with its arguments, instead of the image's
+    // One list, so that what follows the image is never taken for a flag.
+    #[arg(value_name = "IMAGE [COMMAND] [ARG]", required = true, trailing_var_arg = true)]
+    pub line: Vec<String>,
     /// Additional line of /etc/hosts (can be repeated)
     #[arg(long = "add-host", value_name = "HOST:IP")]
     pub add_hosts: Vec<String>,
@@ -72,6 +71,13 @@ pub struct RunArgs {
     pub disable_content_trust: bool,
     #[command(flatten)]
     pub not_yet: RunNotYet,
+}
+
+impl RunArgs {
+    /// The image's name, and the command with its arguments.
+    pub fn image_and_command(&self) -> (&str, &[String]) {
+        self.line.split_first().map_or(("", &[]), |(image, command)| (image, command))
+    }
 }
 
 /// `--pull` of `run`

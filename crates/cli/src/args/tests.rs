@@ -77,7 +77,7 @@ fn missing_flags_are_refused_by_name() {
         ("run --privileged x", "--privileged"),
     ] {
         let error = parse_line(line).unwrap_err();
-        assert!(error.contains(&format!("flag {flag} is not supported yet")), "{line}: {error}");
+        assert_eq!(error, format!("error: flag {flag} is not supported yet\n"), "{line}");
     }
     for line in
         ["build --provenance=false --sbom=false .", "build --squash=false .", "run --sig-proxy=false x"]
@@ -95,9 +95,14 @@ fn what_follows_the_image_belongs_to_the_command() {
         panic!("not run")
     };
     assert!(args.interactive && args.tty && args.rm);
-    assert_eq!(args.image, "image");
-    assert_eq!(args.command, ["ls", "--rm", "-e", "x", "--help"]);
+    assert_eq!(args.image_and_command().0, "image");
+    assert_eq!(args.image_and_command().1, ["ls", "--rm", "-e", "x", "--help"]);
     assert_eq!(args.hostname.as_deref(), Some("box"));
+    let Command::Run(args) = parse_line("run --rm --entrypoint ls image -la --rm -d").unwrap() else {
+        panic!("not run")
+    };
+    assert_eq!(args.image_and_command().1, ["-la", "--rm", "-d"]);
+    assert!(parse_line("run --nosuch image").is_err() && parse_line("run --rm").is_err());
 }
 
 #[test]

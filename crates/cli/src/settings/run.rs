@@ -39,9 +39,10 @@ pub fn run(
         Network::Default => Network::Host,
         other => other,
     };
+    let (image, command) = args.image_and_command();
     let settings = RunSettings {
-        image: args.image.clone(),
-        command: args.command.clone(),
+        image: image.to_owned(),
+        command: command.to_vec(),
         entrypoint: args.entrypoint.clone(),
         env,
         volumes: args.volumes.iter().map(|text| volume(text)).collect::<Result<_, _>>()?,
