@@ -167,4 +167,9 @@ fn files_of_ids_and_metadata_name_the_image() {
     let id = fs::read_to_string(iid).unwrap();
     assert!(id == image.id.to_string() || id == image.digest.to_string(), "{id}");
     assert_eq!(output.stdout.trim(), id);
+    // Nothing but the metadata asks for a manifest here.
+    let alone = bench.jettison.path("work/alone");
+    bench.build(&sample(), &["--metadata-file", alone.to_str().unwrap()]);
+    let alone: serde_json::Value = serde_json::from_slice(&fs::read(alone).unwrap()).unwrap();
+    assert_eq!(alone["containerimage.digest"], image.digest.to_string());
 }

@@ -224,9 +224,9 @@ fn deliver(
     for output in &settings.outputs {
         exporter.export_to(output, &mut exported)?;
     }
-    // Images of several platforms are one thing only through their index.
-    if built.len() > 1 && exported.manifest.is_none() {
-        exporter.make_index(&mut exported)?;
+    // Images of several platforms are one thing only through their index; metadata has the manifest's digest.
+    if exported.manifest.is_none() && (built.len() > 1 || settings.metadata_file.is_some()) {
+        exporter.make_manifest(&mut exported)?;
     }
     let Exported { manifest, pushed } = exported;
     let index = manifest.as_ref().filter(|_| built.len() > 1).map(|index| index.digest);

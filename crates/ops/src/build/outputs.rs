@@ -98,8 +98,8 @@ impl Exporter<'_> {
         Ok(())
     }
 
-    /// Makes the index over images of several platforms, for nobody but those who ask for its digest.
-    pub(super) fn make_index(&self, exported: &mut Exported) -> Result<(), Error> {
+    /// Makes the manifest, or the index over images of several platforms, for nobody but those who ask for its digest.
+    pub(super) fn make_manifest(&self, exported: &mut Exported) -> Result<(), Error> {
         self.prepare(&CompressionOptions::default(), exported).map(drop)
     }
 
