@@ -83,6 +83,7 @@ fn run_starts_the_image() {
         (&["-u", "node", "thing:1", "id", "-u"], "1000\n"),
         (&["-w", "/etc", "thing:1", "pwd"], "/etc\n"),
         (&["--entrypoint", "echo", "thing:1", "a", "b"], "a b\n"),
+        (&["--entrypoint", "echo", "thing:1", "-d", "--rm"], "-d --rm\n"),
     ] {
         assert_eq!(bench.jettison.ok(&[&["run", "--rm"], arguments].concat()).stdout, expected);
     }
@@ -99,7 +100,7 @@ fn run_ends_as_its_command_ends() {
     ] {
         bench.jettison.fails(code, &[&["run", "--rm", "thing:1"], command].concat());
     }
-    bench.jettison.fails(125, &["run", "--rm", "nosuch:1"]);
+    bench.jettison.fails(125, &["run", "--rm", "nosuch:1"]).says("cannot pull nosuch:1");
 }
 
 #[test]

@@ -42,6 +42,15 @@ pub enum Error {
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] jettison_registry::Error),
+    /// An image could not be pulled.
+    #[error("cannot pull {reference}")]
+    Pull {
+        /// What was asked for.
+        reference: String,
+        /// Why.
+        #[source]
+        source: jettison_registry::Error,
+    },
     /// An image could not be written somewhere.
     #[error(transparent)]
     Export(#[from] jettison_build::export::ExportError),

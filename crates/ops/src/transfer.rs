@@ -47,6 +47,18 @@ pub fn pull(
     platform: &Platform,
     transfer: Transfer<'_>,
 ) -> Result<PulledImage, Error> {
+    fetch(store, reference, platform, transfer).map_err(|error| match error {
+        Error::Registry(source) => Error::Pull { reference: reference.familiar(), source },
+        other => other,
+    })
+}
+
+fn fetch(
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+    transfer: Transfer<'_>,
+) -> Result<PulledImage, Error> {
     let named = transfer.client.manifest(reference, transfer.cancel)?;
     let digest = named.digest();
     let before = store.find(reference, Some(platform))?;
