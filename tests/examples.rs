@@ -24,6 +24,10 @@ struct Example {
     uid: u32,
     /// Whether a RUN gives files to another user, which needs more than one id.
     foreign_owners: bool,
+    /// The file that says hello.
+    source: &'static str,
+    /// How the steps begin that depend on it.
+    below: &'static [&'static str],
 }
 
 const NAMES: [&str; 8] =
@@ -33,49 +37,106 @@ const PYTHON: &str = "docker.io/library/python:3.11-slim";
 
 #[test]
 fn go_single() {
-    check(&Example { name: "go-single", bases: &[GO], uid: 0, foreign_owners: false });
+    check(&Example {
+        name: "go-single",
+        bases: &[GO],
+        uid: 0,
+        foreign_owners: false,
+        source: "main.go",
+        below: &["COPY . .", "RUN go build"],
+    });
 }
 
 #[test]
 fn go_alpine() {
-    let bases = &["docker.io/library/golang:1.21-alpine", "docker.io/library/alpine:3.18"];
-    check(&Example { name: "go-alpine", bases, uid: 10_001, foreign_owners: true });
+    check(&Example {
+        name: "go-alpine",
+        bases: &["docker.io/library/golang:1.21-alpine", "docker.io/library/alpine:3.18"],
+        uid: 10_001,
+        foreign_owners: true,
+        source: "main.go",
+        below: &["COPY . .", "RUN CGO_ENABLED=0 go build", "COPY --from=builder"],
+    });
 }
 
 #[test]
 fn go_scratch() {
-    check(&Example { name: "go-scratch", bases: &[GO], uid: 65_532, foreign_owners: false });
+    check(&Example {
+        name: "go-scratch",
+        bases: &[GO],
+        uid: 65_532,
+        foreign_owners: false,
+        source: "main.go",
+        below: &["COPY . .", "RUN CGO_ENABLED=0 GOOS=linux go build", "COPY --from=builder /server"],
+    });
 }
 
 #[test]
 fn go_distroless() {
-    let bases = &[GO, "gcr.io/distroless/static-debian12:latest"];
-    check(&Example { name: "go-distroless", bases, uid: 65_532, foreign_owners: false });
+    check(&Example {
+        name: "go-distroless",
+        bases: &[GO, "gcr.io/distroless/static-debian12:latest"],
+        uid: 65_532,
+        foreign_owners: false,
+        source: "main.go",
+        below: &["COPY . .", "RUN CGO_ENABLED=0 go build", "COPY --from=builder"],
+    });
 }
 
 #[test]
 fn node() {
-    let bases = &["docker.io/library/node:20-alpine"];
-    check(&Example { name: "node", bases, uid: 1000, foreign_owners: false });
+    check(&Example {
+        name: "node",
+        bases: &["docker.io/library/node:20-alpine"],
+        uid: 1000,
+        foreign_owners: false,
+        source: "src/server.js",
+        below: &[
+            "COPY . .",
+            "RUN npm run build",
+            "COPY --from=builder",
+            "COPY --chown=node:node package.json",
+        ],
+    });
 }
 
 #[test]
 fn java() {
-    let bases = &[
-        "docker.io/library/maven:3.9-eclipse-temurin-17",
-        "docker.io/library/eclipse-temurin:17-jre-alpine",
-    ];
-    check(&Example { name: "java", bases, uid: 1000, foreign_owners: false });
+    check(&Example {
+        name: "java",
+        bases: &[
+            "docker.io/library/maven:3.9-eclipse-temurin-17",
+            "docker.io/library/eclipse-temurin:17-jre-alpine",
+        ],
+        uid: 1000,
+        foreign_owners: false,
+        source: "src/main/java/hello/Server.java",
+        below: &["COPY src", "RUN mvn -B package", "COPY --from=builder"],
+    });
 }
 
 #[test]
 fn python() {
-    check(&Example { name: "python", bases: &[PYTHON], uid: 65_534, foreign_owners: false });
+    check(&Example {
+        name: "python",
+        bases: &[PYTHON],
+        uid: 65_534,
+        foreign_owners: true,
+        source: "app.py",
+        below: &["COPY app.py"],
+    });
 }
 
 #[test]
 fn targets() {
-    let example = Example { name: "targets", bases: &[PYTHON], uid: 65_534, foreign_owners: false };
+    let example = Example {
+        name: "targets",
+        bases: &[PYTHON],
+        uid: 65_534,
+        foreign_owners: false,
+        source: "hello/words.py",
+        below: &["COPY hello"],
+    };
     check(&example);
     let site = Site::new(&example);
     let root = site.home(Who::Me);
@@ -110,11 +171,22 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
 }
 
-/// Puts stand-in `base` where a mirror of its registry has it.
-fn push(registry: &Registry, base: &str) {
+/// The OCI layout of stand-in `base`, and its tag there.
+fn layout(base: &str) -> (PathBuf, &str) {
     let (name, tag) = base.rsplit_once(':').unwrap();
     let layout = folder().join("../target/base-images").join(name);
-    assert!(layout.exists(), "{} is missing: .ci/run says how the base images are made", layout.display());
+    assert!(layout.exists(), "{} is missing: CONTRIBUTING.md says how it is made", layout.display());
+    (layout, tag)
+}
+
+fn stand_in(base: &str) -> Image {
+    let (layout, tag) = layout(base);
+    Image::from_layout(&layout, tag)
+}
+
+/// Puts stand-in `base` where a mirror of its registry has it.
+fn push(registry: &Registry, base: &str) {
+    let (layout, tag) = layout(base);
     let (_, path) = base.split_once('/').unwrap();
     registry.push(&format!("oci:{}:{tag}", layout.display()), path);
 }
@@ -131,12 +203,35 @@ fn check(example: &Example) {
     let theirs = built(&user, &site.context, example.name);
     assert_same(&mine, &theirs, "as an ordinary user");
     for jettison in [&root, &user] {
-        let steps = jettison.build(&site.context, &["--network", "host", "--progress", "rawjson"]).steps();
-        assert!(steps.executed().is_empty(), "a second build executes {:?}", steps.executed());
+        executes(jettison, &site.context, &[], "a second build");
         serves(&mut run_by_jettison(jettison, example.name), example);
     }
     one_id(&site, example, &mine);
     judges(&root, example, &mine);
+    changes(&root, &site.context, example);
+}
+
+/// Times are no change, and one byte is one for the steps below its COPY.
+fn changes(jettison: &Jettison, context: &Context, example: &Example) {
+    tools::run("find", [context.argument(), "-exec", "touch", "{}", "+"]);
+    executes(jettison, context, &[], "a build after touch");
+    let text = fs::read_to_string(context.path().join(example.source)).unwrap();
+    assert!(text.contains("hello from"), "{} says something else", example.source);
+    context.write(example.source, text.replacen("hello from", "Hello from", 1));
+    executes(jettison, context, example.below, "a build after the change of one byte");
+}
+
+/// Builds, and compares the executed steps with how they shall begin.
+#[track_caller]
+fn executes(jettison: &Jettison, context: &Context, expected: &[&str], what: &str) {
+    let steps = build(jettison, context, &["--progress", "rawjson"]).steps();
+    let mut executed = steps.executed();
+    executed.sort_unstable();
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    let same = executed.len() == expected.len()
+        && executed.iter().zip(&expected).all(|(step, start)| step.starts_with(start));
+    assert!(same, "{what} executes {executed:#?}");
 }
 
 /// Builds under the example's name and as an archive, and reads that.
@@ -294,40 +389,48 @@ fn sizes_stand_in_the_readme() {
         }
         return;
     }
-    let mut table =
-        "| example | its image | `Dockerfile.single` | smaller by |\n|---|---:|---:|---:|\n".to_owned();
+    let mut table = "| example | its image | of that its base | `Dockerfile.single` | smaller by |\n|---|---:|---:|---:|---:|\n".to_owned();
     for name in NAMES {
-        let (multi, single) = measure(name);
-        let saved = 100.0 * (1.0 - multi as f64 / single as f64);
-        table += &format!(
-            "| `{name}` | {:.1} MB | {:.1} MB | {saved:.1} % |\n",
-            multi as f64 / 1e6,
-            single as f64 / 1e6
-        );
+        table += &row(name);
     }
     fs::write(&file, format!("{before}{}{table}{}{after}", MARKERS.0, MARKERS.1)).unwrap();
 }
 
-/// Builds an example and its single stage, and returns both sizes.
-fn measure(name: &str) -> (u64, u64) {
+/// Measures an example, the base of its last stage and its single stage.
+fn row(name: &str) -> String {
     let context = Context::copy_of(&folder().join(name));
-    let texts = ["Dockerfile", "Dockerfile.single"]
-        .map(|file| fs::read_to_string(context.path().join(file)).unwrap());
     let registry = Registry::start();
     let jettison = Jettison::new(env!("CARGO_BIN_EXE_jettison"));
     jettison.mirror(&["docker.io", "gcr.io"], &registry.address());
-    let stages: Vec<&str> =
-        texts.iter().flat_map(|text| text.lines()).filter_map(|l| l.strip_prefix("FROM ")).collect();
-    for base in stages.iter().map(|line| line.split(' ').next().unwrap()) {
-        match base {
-            "scratch" | "base" | "dev" => {}
-            base if base.starts_with("gcr.io/") => push(&registry, &format!("{base}:latest")),
-            base => push(&registry, &format!("docker.io/library/{base}")),
-        }
-    }
-    let measured = ["Dockerfile", "Dockerfile.single"].map(|file| {
+    let measure = |file: &str| {
+        let bases = bases(&fs::read_to_string(context.path().join(file)).unwrap());
+        bases.iter().for_each(|base| push(&registry, base));
         let path = context.path().join(file).display().to_string();
-        size(&jettison.image(&context, &["--network", "host", "-f", &path]))
-    });
-    (measured[0], measured[1])
+        let image = size(&jettison.image(&context, &["--network", "host", "-f", &path]));
+        (image, bases.last().cloned())
+    };
+    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    let (whole, base) = measure("Dockerfile");
+    let base = if name == "go-scratch" { 0 } else { size(&stand_in(&base.unwrap())) };
+    let mut row = format!("| `{name}` | {} | {} |", megabytes(whole), megabytes(base));
+    if context.path().join("Dockerfile.single").exists() {
+        let (single, _) = measure("Dockerfile.single");
+        let saved = 100.0 * (1.0 - whole as f64 / single as f64);
+        row += &format!(" {} | {saved:.1} % |\n", megabytes(single));
+    } else {
+        row += " it is one | |\n";
+    }
+    row
+}
+
+/// The full names of the images on which the stages of a Dockerfile build, that of the last stage last.
+fn bases(dockerfile: &str) -> Vec<String> {
+    let named = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")?.split(' ').next());
+    named
+        .filter(|base| !["scratch", "base", "dev"].contains(base))
+        .map(|base| match base.starts_with("gcr.io/") {
+            true => format!("{base}:latest"),
+            false => format!("docker.io/library/{base}"),
+        })
+        .collect()
 }
