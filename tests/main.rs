@@ -18,6 +18,7 @@ mod copy_flags;
 mod dependencies;
 mod drop_dead;
 mod errors;
+mod explain;
 mod fat;
 mod mounts;
 mod outputs;

@@ -115,3 +115,25 @@ fn onbuild_fires_in_the_stage_that_builds_on_it() {
     assert_eq!(image.tree().text("/a"), "text");
     assert!(image.config.config.on_build.is_empty());
 }
+
+#[test]
+fn one_job_runs_one_step_after_the_other() {
+    let bench = crate::Bench::new();
+    let stage = |number: usize| format!("FROM busybox AS s{number}\nRUN sleep 0.2; echo {number} >/done\n");
+    let stages: String = (0..3).map(stage).collect();
+    let last = "FROM scratch\nCOPY --from=s0 /done /0\nCOPY --from=s1 /done /1\nCOPY --from=s2 /done /2\n";
+    let context = crate::context_of(&(stages + last), &[]);
+    let file = bench.jettison.path("work/trace.json");
+    bench.build(&context, &["--jobs", "1", "--trace", file.to_str().unwrap()]);
+    let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let mut spans: Vec<(u64, u64)> = trace["traceEvents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["cat"] == "step")
+        .map(|event| (event["ts"].as_u64().unwrap(), event["dur"].as_u64().unwrap()))
+        .collect();
+    spans.sort_unstable();
+    assert!(spans.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "{spans:?}");
+    assert_ne!(bench.jettison.run(&["build", "--jobs", "0", context.argument()]).code, 0);
+}

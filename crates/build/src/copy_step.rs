@@ -6,12 +6,13 @@ use std::io;
 use jettison_dockerfile::Span;
 use jettison_fs::Dir;
 use jettison_image::{Digest, Digester, HashingWriter};
-use jettison_layer::{Content, Fingerprint, Index, Kind, Node};
+use jettison_layer::{Content, Entry, Fingerprint, Index, Kind, Node, join};
 use jettison_plan::{Copy, CopySource, Origin, Workdir};
 use jettison_store::{LayerFacts, LayerId};
 
 use crate::copy::{Filter, Item, PlaceError, Placed, Placement, SelectError, select};
 use crate::engine::Engine;
+use crate::event::StepId;
 use crate::layers::Snapshot;
 use crate::sources::Source;
 use crate::{Error, archive, keys};
@@ -29,9 +30,12 @@ pub(crate) enum Form {
 enum Selected {
     /// Files and directories of the source of that number.
     Item(usize, Item),
-    /// An archive that ADD extracts.
-    Archive(archive::Opened),
+    /// An archive that ADD extracts, and what is in it.
+    Archive(Item, archive::Opened),
 }
+
+/// Takes the path that an entry has for the consumer, and the entry.
+type Visit<'a> = dyn FnMut(&[u8], &Entry) -> Result<(), Error> + 'a;
 
 /// Everything a COPY copies.
 struct Selection {
@@ -44,22 +48,24 @@ impl Engine<'_> {
     /// Returns the layer of a COPY or ADD, and whether it came from the cache.
     pub(crate) fn copy(
         &self,
+        id: Option<StepId>,
         copy: &Copy,
-        span: Span,
         parent: &Snapshot,
         tree_of: &dyn Fn(usize) -> Snapshot,
         form: Form,
     ) -> Result<(LayerId, bool), Error> {
+        let span = self.span(id);
         let selection = self.select(copy, span, tree_of)?;
         let link = copy.link && copy.chmod.is_none();
         let owner = match &copy.chown {
             Some(spec) => Some(self.owner(spec, parent)?),
             None => None,
         };
-        let contents = self.fingerprint(&selection, copy)?;
+        let contents = self.fingerprint(&selection)?;
         let base = if link { Snapshot::empty() } else { parent.clone() };
         let key = keys::copy(&base.id, copy, owner, &contents);
-        self.once(&key, span, || {
+        self.once(id, key, || {
+            self.ledger.keep_listing(&contents, || self.listing(&selection))?;
             let layer = self.copy_now(copy, span, &base, &selection, owner, form)?;
             selection.sources.iter().try_for_each(|source| self.sources.remember(source))?;
             Ok(layer)
@@ -86,7 +92,7 @@ impl Engine<'_> {
                 Selected::Item(number, item) => {
                     placement.copy(*number, &sources[*number].tree, item, &copy.destination)
                 }
-                Selected::Archive(archive) => {
+                Selected::Archive(_, archive) => {
                     // Archives count on behind the sources.
                     let number = sources.len() + archives.len();
                     archives.push(archive.content.clone());
@@ -108,12 +114,12 @@ impl Engine<'_> {
     /// Returns the layer of a WORKDIR, and whether it came from the cache.
     pub(crate) fn workdir(
         &self,
+        id: StepId,
         workdir: &Workdir,
         parent: &Snapshot,
-        span: Span,
     ) -> Result<(LayerId, bool), Error> {
         let key = keys::workdir(&parent.id, workdir);
-        self.once(&key, span, || self.workdir_now(workdir, parent, span))
+        self.once(Some(id), key, || self.workdir_now(workdir, parent, self.span(Some(id))))
     }
 
     fn workdir_now(&self, workdir: &Workdir, parent: &Snapshot, span: Span) -> Result<LayerId, Error> {
@@ -147,7 +153,10 @@ impl Engine<'_> {
             let found = select(&source.tree, wanted, &copy.exclude);
             for item in found.map_err(|error| select_error(span, source, &error))? {
                 let archive = if wanted.extract { self.archive(source, &item)? } else { None };
-                selection.items.push(archive.map_or(Selected::Item(number, item), Selected::Archive));
+                selection.items.push(match archive {
+                    Some(archive) => Selected::Archive(item, archive),
+                    None => Selected::Item(number, item),
+                });
             }
         }
         Ok(selection)
@@ -178,8 +187,50 @@ impl Engine<'_> {
         Ok(fingerprint)
     }
 
+    /// The files that [`Engine::path_fingerprint`] is the fingerprint of.
+    pub(crate) fn path_listing(
+        &self,
+        from: &Origin,
+        path: &str,
+        tree_of: &dyn Fn(usize) -> Snapshot,
+    ) -> Result<Index, Error> {
+        let source = self.sources.get(from, tree_of)?;
+        let path = path.trim_start_matches('/').as_bytes();
+        let mut entries = Vec::new();
+        self.list(&source, path, &Filter::default(), &mut entries)?;
+        Ok(Index::from_entries(entries))
+    }
+
     /// The fingerprint of a file, or of what a filter takes of a directory: its own mode and owner stay behind.
     fn subtree_fingerprint(&self, source: &Source, top: &[u8], filter: &Filter) -> Result<Digest, Error> {
+        let mut fingerprint = Fingerprint::new();
+        self.each_taken(source, top, filter, &mut |relative, entry| Ok(fingerprint.add(relative, entry)?))?;
+        Ok(fingerprint.finish())
+    }
+
+    /// Appends what is taken of `top`, under the paths of the source.
+    fn list(
+        &self,
+        source: &Source,
+        top: &[u8],
+        filter: &Filter,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), Error> {
+        self.each_taken(source, top, filter, &mut |relative, entry| {
+            entries.push(Entry { path: join(top, relative), ..entry.clone() });
+            Ok(())
+        })
+    }
+
+    /// Calls `visit` with the path below `top` and the entry of a file, or of all that a filter takes of a directory.
+    /// Files have their digests.
+    fn each_taken(
+        &self,
+        source: &Source,
+        top: &[u8],
+        filter: &Filter,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error> {
         let itself = source.tree.get(top).filter(|node| !node.entry.is_directory());
         let nodes: Vec<(&[u8], Node<'_>)> = match itself {
             Some(file) => vec![(b"", file)],
@@ -189,15 +240,17 @@ impl Engine<'_> {
             }
         };
         self.sources.take_digests(source, nodes.iter().map(|(_, node)| *node))?;
-        let mut fingerprint = Fingerprint::new();
         for (relative, node) in nodes {
-            let mut entry = node.content().1.clone();
-            if let Kind::File { digest, .. } = &mut entry.kind {
-                *digest = self.sources.digest(source, &node.entry.path)?;
+            let entry = node.content().1;
+            match entry.kind {
+                Kind::File { size, digest: None } => {
+                    let kind = Kind::File { size, digest: self.sources.digest(source, &node.entry.path)? };
+                    visit(relative, &Entry { kind, ..entry.clone() })?;
+                }
+                _ => visit(relative, entry)?,
             }
-            fingerprint.add(relative, &entry)?;
         }
-        Ok(fingerprint.finish())
+        Ok(())
     }
 
     /// Returns a layer that holds the files of a context, for mounts: without what is ignored, and owned by root.
@@ -220,12 +273,12 @@ impl Engine<'_> {
             exclude: Vec::new(),
             link: true,
         };
-        let (layer, _) = self.copy(&whole, Span::default(), &Snapshot::empty(), tree_of, Form::Directory)?;
+        let (layer, _) = self.copy(None, &whole, &Snapshot::empty(), tree_of, Form::Directory)?;
         Ok(layer)
     }
 
-    /// The digest of all that a COPY takes: names, kinds, modes, owners, contents; never times.
-    fn fingerprint(&self, selection: &Selection, copy: &Copy) -> Result<Digest, Error> {
+    /// The digest of all files that a COPY takes: names, kinds, modes, owners, contents; never times.
+    fn fingerprint(&self, selection: &Selection) -> Result<Digest, Error> {
         let mut digester = Digester::new();
         for selected in &selection.items {
             match selected {
@@ -237,7 +290,7 @@ impl Engine<'_> {
                         digester.field(&time.to_le_bytes());
                     }
                 }
-                Selected::Archive(archive) => {
+                Selected::Archive(_, archive) => {
                     let mut fingerprint = Fingerprint::new();
                     for node in archive.tree.iter() {
                         fingerprint.add_node(&node.entry.path, &node)?;
@@ -245,9 +298,6 @@ impl Engine<'_> {
                     digester.field(b"archive").field(fingerprint.finish().as_bytes());
                 }
             }
-        }
-        for file in &copy.files {
-            digester.field(b"inline").field(file.name.as_bytes()).field(file.content.as_bytes());
         }
         Ok(digester.finish())
     }
@@ -262,6 +312,23 @@ impl Engine<'_> {
         let below = item.filter.taken(&source.tree, &item.path).into_iter().map(|taken| taken.node);
         let dated = itself.into_iter().chain(below).map(|node| node.content().1).filter(|entry| !entry.fresh);
         dated.map(|entry| entry.mtime.seconds).collect()
+    }
+
+    /// The files that [`Engine::fingerprint`] is the fingerprint of.
+    fn listing(&self, selection: &Selection) -> Result<Index, Error> {
+        let mut entries = Vec::new();
+        for selected in &selection.items {
+            match selected {
+                Selected::Item(number, item) => {
+                    self.list(&selection.sources[*number], &item.path, &item.filter, &mut entries)?;
+                }
+                Selected::Archive(item, archive) => entries.extend(archive.tree.iter().map(|node| {
+                    let kind = node.content().1.kind.clone();
+                    Entry { path: join(&item.path, &node.entry.path), kind, ..node.entry.clone() }
+                })),
+            }
+        }
+        Ok(Index::from_entries(entries))
     }
 
     /// Writes the digests that the key rests on into the new layer's index.

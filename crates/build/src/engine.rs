@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::base::{BaseImage, Images};
 use crate::copy_step::Form;
 use crate::event::{Event, Outcome, StepId, StepInfo};
+use crate::explain::Ledger;
 use crate::fetch::{FetchError, Fetcher};
 use crate::finish::{self, Built};
+use crate::keys::{self, Key};
 use crate::layers::{Layers, Snapshot, lock};
 use crate::request::Request;
 use crate::sources::Sources;
@@ -65,6 +67,7 @@ pub(crate) struct Engine<'a> {
     pub(crate) sources: &'a Sources<'a>,
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
     pub(crate) running: Running,
+    pub(crate) ledger: Ledger<'a>,
     bases: &'a Bases,
     /// In which form each node's layer is kept.
     forms: Vec<Form>,
@@ -106,13 +109,17 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Vec<Bui
         sources: &sources,
         events: environment.events,
         running: Running::default(),
+        ledger: Ledger::new(request.identity, environment.store, &graph),
         bases: &bases,
         forms: forms(&graph),
         notes: Mutex::default(),
         uncached: uncached(request, &graph),
     };
     engine.warn_of_unknown_stages();
-    let snapshots = engine.run_all(environment.cancel)?;
+    let snapshots = engine.run_all(environment.cancel);
+    // A build that failed has results too.
+    engine.ledger.keep()?;
+    let snapshots = snapshots?;
     sources.remember_contexts()?;
     finish::finish(&engine, &snapshots)
 }
@@ -182,6 +189,10 @@ impl Engine<'_> {
             Err(Error::Canceled) => Outcome::Canceled,
             Err(error) => Outcome::Failed(error.to_string()),
         };
+        if self.request.explain && outcome != Outcome::Canceled {
+            let reasons = if outcome == Outcome::Cached { Vec::new() } else { self.why(id)? };
+            (self.events)(Event::Explained { step: id, reasons });
+        }
         (self.events)(Event::Finished { step: id, outcome, elapsed: started.elapsed() });
         result.map(|(snapshot, _)| snapshot)
     }
@@ -189,7 +200,6 @@ impl Engine<'_> {
     fn make(&self, id: StepId, tree_of: &dyn Fn(usize) -> Snapshot) -> Result<(Snapshot, bool), Error> {
         let node = &self.graph.nodes[id];
         let parent = node.parent.map_or_else(Snapshot::empty, tree_of);
-        let span = node.label.span;
         let (layer, cached) = match &node.operation {
             Operation::Image { source, platform, .. } => {
                 let image = self.bases.get(&(source.clone(), platform.clone()));
@@ -197,18 +207,23 @@ impl Engine<'_> {
                     image: source.to_string(),
                     why: "it was not resolved when the build was planned".to_owned(),
                 })?;
+                self.ledger.note(id, keys::image(&source.to_string(), &platform.to_string(), &image.id));
                 return Ok((self.layers.of_image(image), self.layers.has_all(image)?));
             }
             Operation::Run(run) => self.run(id, run, &parent, tree_of)?,
-            Operation::Copy(copy) => self.copy(copy, span, &parent, tree_of, self.forms[id])?,
-            Operation::Workdir(workdir) => self.workdir(workdir, &parent, span)?,
-            Operation::Fetch(remote) => self.fetch(id, remote, span)?,
+            Operation::Copy(copy) => self.copy(Some(id), copy, &parent, tree_of, self.forms[id])?,
+            Operation::Workdir(workdir) => self.workdir(id, workdir, &parent)?,
+            Operation::Fetch(remote) => {
+                let (layer, known) = self.fetch(id, remote)?;
+                self.ledger.note(id, keys::fetch(&remote.shown(), layer.as_str()));
+                (layer, known)
+            }
         };
         Ok((self.layers.add(&parent, layer), cached))
     }
 
     /// Returns the layer of what comes from the network, and whether it was there already.
-    fn fetch(&self, step: StepId, remote: &Remote, span: Span) -> Result<(LayerId, bool), Error> {
+    fn fetch(&self, step: StepId, remote: &Remote) -> Result<(LayerId, bool), Error> {
         let progress = |done: u64, total: Option<u64>| {
             let item = remote.shown();
             (self.events)(Event::Progress { step, item, done, total });
@@ -223,38 +238,68 @@ impl Engine<'_> {
         };
         fetcher.fetch(remote).map_err(|source| match source {
             FetchError::Web(jettison_registry::Error::Cancelled) => Error::Canceled,
-            source => Error::Fetch { span, url: remote.shown(), source: Box::new(source) },
+            source => {
+                Error::Fetch { span: self.span(Some(step)), url: remote.shown(), source: Box::new(source) }
+            }
         })
     }
 
     /// Returns the layer of the step with this key, which `make` makes unless it was made before, and whether it was.
     ///
-    /// Equal steps of one build are made once: the layers above rest on the name of the one that is remembered. `span` is
-    /// the step's instruction.
+    /// Equal steps of one build are made once: the layers above rest on the name of the one that is remembered. What is
+    /// no step of its own, but part of one, has no `id`.
     pub(crate) fn once(
         &self,
-        key: &Digest,
-        span: Span,
+        id: Option<StepId>,
+        key: Key,
         make: impl FnOnce() -> Result<LayerId, Error>,
     ) -> Result<(LayerId, bool), Error> {
-        let flight = lock(&self.running.flights).entry(*key).or_default().clone();
+        let (digest, no_cache) = (key.digest, self.no_cache(id).is_some());
+        if let Some(id) = id {
+            self.ledger.note(id, key);
+        }
+        let flight = lock(&self.running.flights).entry(digest).or_default().clone();
         let mut made_here = lock(&flight);
         let records = self.store.records(STEPS);
-        let no_cache = self.request.no_cache || self.uncached.contains(&(span.start, span.end));
         if (*made_here || !no_cache)
-            && let Some(record) = records.get::<StepRecord>(key)?
+            && let Some(record) = records.get::<StepRecord>(&digest)?
         {
             return Ok((record.layer, true));
         }
         let layer = make()?;
         // Another process may have been faster: what it made is what others build on.
-        if !no_cache && let Some(record) = records.get::<StepRecord>(key)? {
+        if !no_cache && let Some(record) = records.get::<StepRecord>(&digest)? {
             return Ok((record.layer, false));
         }
         let needs = [Object::Layer(layer.clone())];
-        records.put(key, &StepRecord { layer: layer.clone() }, &needs)?;
+        records.put(&digest, &StepRecord { layer: layer.clone() }, &needs)?;
         *made_here = true;
         Ok((layer, false))
+    }
+
+    /// Returns the flag that keeps a step from using the cache.
+    fn no_cache(&self, id: Option<StepId>) -> Option<&'static str> {
+        let span = self.span(id);
+        match self.uncached.contains(&(span.start, span.end)) {
+            _ if self.request.no_cache => Some("--no-cache"),
+            true => Some("--no-cache-filter"),
+            false => None,
+        }
+    }
+
+    /// Says why a step was not found in the cache.
+    fn why(&self, id: StepId) -> Result<Vec<String>, Error> {
+        match (&self.graph.nodes[id].operation, self.no_cache(Some(id))) {
+            (Operation::Run(_) | Operation::Copy(_) | Operation::Workdir(_), Some(flag)) => {
+                Ok(vec![format!("{flag} was given")])
+            }
+            _ => self.ledger.why(id),
+        }
+    }
+
+    /// Returns a step's instruction; of what is no step, a place of no length.
+    pub(crate) fn span(&self, id: Option<StepId>) -> Span {
+        id.map_or_else(Span::default, |id| self.graph.nodes[id].label.span)
     }
 
     pub(crate) fn is_canceled(&self) -> bool {

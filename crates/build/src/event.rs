@@ -40,6 +40,13 @@ pub enum Event {
         /// Bytes in all, if known.
         total: Option<u64>,
     },
+    /// Why a step's result was not in the cache, if that was asked for. It comes before the step's end.
+    Explained {
+        /// Which.
+        step: StepId,
+        /// Lower-case fragments; none if the result was there.
+        reasons: Vec<String>,
+    },
     /// A step ended.
     Finished {
         /// Which.

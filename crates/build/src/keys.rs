@@ -3,7 +3,8 @@
 //! A key starts with the name and version of what it is the key of; a change of meaning changes the version.
 
 use jettison_image::{Digest, Digester};
-use jettison_plan::{Access, Chmod, Copy, Mount, MountKind, NetworkMode, Run, Sharing, Workdir};
+use jettison_plan::{Access, Chmod, Copy, Mount, MountKind, Run, Workdir};
+use serde::{Deserialize, Serialize};
 
 /// The name of the empty tree.
 pub(crate) fn empty_tree() -> Digest {
@@ -17,56 +18,140 @@ pub(crate) fn tree(below: &Digest, layer: &str) -> Digest {
     key.finish()
 }
 
+/// What a step's result depends on, part by part, and the digest of it all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Key {
+    /// Under which the step's layer is remembered.
+    pub(crate) digest: Digest,
+    /// In the order of the digest.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One thing that a key depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// What it is, for people; no two of a key have one name.
+    pub(crate) name: String,
+    pub(crate) value: Value,
+}
+
+/// What a key remembers of a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Value {
+    /// The name of the tree that the step acts on.
+    Tree(Digest),
+    /// What can be shown.
+    Text(String),
+    /// The digest of what may be private or long.
+    Hidden(Digest),
+    /// The fingerprint of files.
+    Files(Digest),
+}
+
+/// Makes a key: whatever is digested is a part, so that no difference of keys is without a name.
+struct KeyMaker {
+    digester: Digester,
+    parts: Vec<Part>,
+}
+
+impl KeyMaker {
+    /// `what` is the kind of step with the version of its key.
+    fn new(what: &str, parent: &Digest) -> KeyMaker {
+        let digester = start(what, parent);
+        KeyMaker { digester, parts: vec![Part { name: "parent".to_owned(), value: Value::Tree(*parent) }] }
+    }
+
+    fn text(&mut self, name: impl Into<String>, text: impl Into<String>) {
+        let text = text.into();
+        self.add(name.into(), &text.clone(), Value::Text(text));
+    }
+
+    fn hidden(&mut self, name: impl Into<String>, text: &str) {
+        self.add(name.into(), text, Value::Hidden(Digest::of(text.as_bytes())));
+    }
+
+    fn add(&mut self, name: String, digested: &str, value: Value) {
+        self.digester.field(name.as_bytes()).field(digested.as_bytes());
+        self.parts.push(Part { name, value });
+    }
+
+    fn files(&mut self, name: impl Into<String>, fingerprint: &Digest) {
+        let name = name.into();
+        self.digester.field(name.as_bytes()).field(fingerprint.as_bytes());
+        self.parts.push(Part { name, value: Value::Files(*fingerprint) });
+    }
+
+    fn finish(self) -> Key {
+        Key { digest: self.digester.finish(), parts: self.parts }
+    }
+}
+
+/// What is known of a base image in the place of a key: its tree is looked up by no record.
+pub(crate) fn image(source: &str, platform: &str, id: &Digest) -> Key {
+    let mut key = KeyMaker::new("image v1", &empty_tree());
+    key.text("image", source);
+    key.text("platform", platform);
+    key.text("image ID", id.to_string());
+    key.finish()
+}
+
+/// What is known of a file of the network in the place of a key.
+pub(crate) fn fetch(address: &str, layer: &str) -> Key {
+    let mut key = KeyMaker::new("fetch v1", &empty_tree());
+    key.text("address", address);
+    key.hidden("what is there", layer);
+    key.finish()
+}
+
 /// The key of `RUN`. `contents` are the fingerprints of what its bind mounts and cache mounts start with, in order.
 ///
 /// As in BuildKit, proxies, the addresses of extra hosts, the names and contents of cache mounts, and the contents of
 /// secrets do not count.
-pub(crate) fn run(parent: &Digest, run: &Run, contents: &[Digest]) -> Digest {
-    let mut key = start("run v2", parent);
-    list(&mut key, &run.args);
-    list(&mut key, &run.env);
-    for field in [&run.cwd, &run.user, &run.hostname] {
-        key.field(field.as_bytes());
+pub(crate) fn run(parent: &Digest, run: &Run, contents: &[Digest]) -> Key {
+    let mut key = KeyMaker::new("run v3", parent);
+    key.text("command", format!("{:?}", run.args));
+    for variable in &run.env {
+        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+        key.hidden(format!("environment variable {name}"), value);
     }
+    key.text("working directory", &run.cwd);
+    key.text("user", &run.user);
+    key.text("host name", &run.hostname);
     if let Some(script) = &run.script {
-        key.field(script.content.as_bytes());
+        key.hidden("here-document", &script.content);
     }
-    key.field(match run.network {
-        NetworkMode::Default => b"default",
-        NetworkMode::Host => b"host",
-        NetworkMode::None => b"none",
-    });
-    key.field(format!("{:?} {:?} {:?}", run.security, run.shm_size, run.limits).as_bytes());
+    key.text("network", format!("{:?}", run.network).to_lowercase());
+    key.text("security", format!("{:?}", run.security).to_lowercase());
+    key.text("size of /dev/shm", format!("{:?}", run.shm_size));
+    key.text("limits", format!("{:?}", run.limits));
     for variable in &run.secret_env {
-        key.field(format!("{variable:?}").as_bytes());
+        key.text(format!("secret variable {}", variable.name), format!("{variable:?}"));
     }
-    for mount in &run.mounts {
-        self::mount(&mut key, mount);
-    }
-    for content in contents {
-        key.field(content.as_bytes());
+    let mut contents = contents.iter();
+    for (number, mount) in run.mounts.iter().enumerate() {
+        let name = format!("mount {} at {}", number + 1, mount.target);
+        key.text(&name, self::mount(mount));
+        if let (Some(_), Some(content)) = (mount.kind.source(), contents.next()) {
+            key.files(format!("files of {name}"), content);
+        }
     }
     key.finish()
 }
 
-fn mount(key: &mut Digester, mount: &Mount) {
-    key.field(mount.target.as_bytes()).field(&[u8::from(mount.read_only)]);
+/// What counts of a mount beside its target and its files.
+fn mount(mount: &Mount) -> String {
+    let access = if mount.read_only { "read-only" } else { "writable" };
     match &mount.kind {
-        MountKind::Bind { source, .. } => key.field(b"bind").field(source.as_bytes()),
-        MountKind::Cache { sharing, source, access, .. } => {
-            let sharing = match sharing {
-                Sharing::Shared => "shared",
-                Sharing::Private => "private",
-                Sharing::Locked => "locked",
-            };
-            key.field(b"cache").field(format!("{sharing} {source} {access:?}").as_bytes())
+        MountKind::Bind { source, .. } => format!("bind {access} {source:?}"),
+        MountKind::Cache { sharing, source, access: owner, .. } => {
+            format!("cache {access} {sharing:?} {source:?} {owner:?}")
         }
-        MountKind::Tmpfs { size } => key.field(b"tmpfs").field(format!("{size:?}").as_bytes()),
-        MountKind::Secret { id, required, access } | MountKind::Ssh { id, required, access } => {
-            key.field(mount.kind.as_str().as_bytes());
-            key.field(format!("{id} {required} {access:?}").as_bytes())
+        MountKind::Tmpfs { size } => format!("tmpfs {access} {size:?}"),
+        MountKind::Secret { id, required, access: owner }
+        | MountKind::Ssh { id, required, access: owner } => {
+            format!("{} {access} {id:?} {required} {owner:?}", mount.kind.as_str())
         }
-    };
+    }
 }
 
 /// The name of a cache mount in the store. As in BuildKit, what it starts with and its access are part of it: `content`
@@ -88,31 +173,40 @@ pub(crate) fn cache_mount(
 /// The key of `COPY` and `ADD`. `contents` is the fingerprint of what is copied, `owner` the resolved `--chown`.
 ///
 /// With `--link` the layer does not depend on the parent, and `parent` is the empty tree.
-pub(crate) fn copy(parent: &Digest, copy: &Copy, owner: Option<(u32, u32)>, contents: &Digest) -> Digest {
-    let mut key = start("copy v3", parent);
-    key.field(copy.destination.as_bytes());
-    key.field(format!("{owner:?}").as_bytes());
-    key.field(
-        match &copy.chmod {
-            None => String::new(),
-            Some(Chmod::Octal(mode)) => format!("{mode:o}"),
-            Some(Chmod::Symbolic(mode)) => mode.clone(),
-        }
-        .as_bytes(),
-    );
-    list(&mut key, &copy.exclude);
-    for source in &copy.sources {
-        key.field(source.include.as_deref().unwrap_or_default().as_bytes());
-        key.field(&[u8::from(source.extract)]);
+pub(crate) fn copy(parent: &Digest, copy: &Copy, owner: Option<(u32, u32)>, contents: &Digest) -> Key {
+    let mut key = KeyMaker::new("copy v4", parent);
+    key.text("destination", &copy.destination);
+    if let Some((uid, gid)) = owner {
+        key.text("--chown", format!("{uid}:{gid}"));
     }
-    key.field(contents.as_bytes());
+    match &copy.chmod {
+        None => {}
+        Some(Chmod::Octal(mode)) => key.text("--chmod", format!("{mode:o}")),
+        Some(Chmod::Symbolic(mode)) => key.text("--chmod", mode),
+    }
+    if !copy.exclude.is_empty() {
+        key.text("--exclude", format!("{:?}", copy.exclude));
+    }
+    let parents: Vec<&str> = copy.sources.iter().filter_map(|source| source.include.as_deref()).collect();
+    if !parents.is_empty() {
+        key.text("--parents", format!("{parents:?}"));
+    }
+    let extracted: Vec<bool> = copy.sources.iter().map(|source| source.extract).collect();
+    if extracted.contains(&true) {
+        key.text("which archives are extracted", format!("{extracted:?}"));
+    }
+    for file in &copy.files {
+        key.hidden(format!("here-document {}", file.name), &file.content);
+    }
+    key.files("files", contents);
     key.finish()
 }
 
 /// The key of `WORKDIR`.
-pub(crate) fn workdir(parent: &Digest, workdir: &Workdir) -> Digest {
-    let mut key = start("workdir v1", parent);
-    key.field(workdir.path.as_bytes()).field(workdir.user.as_bytes());
+pub(crate) fn workdir(parent: &Digest, workdir: &Workdir) -> Key {
+    let mut key = KeyMaker::new("workdir v2", parent);
+    key.text("path", &workdir.path);
+    key.text("user", &workdir.user);
     key.finish()
 }
 
@@ -122,25 +216,19 @@ fn start(what: &str, parent: &Digest) -> Digester {
     key
 }
 
-fn list(key: &mut Digester, words: &[String]) {
-    key.field(&(words.len() as u64).to_le_bytes());
-    for word in words {
-        key.field(word.as_bytes());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn words_do_not_run_together() {
-        let key = |words: &[&str]| {
-            let mut key = Digester::new();
-            list(&mut key, &words.iter().map(ToString::to_string).collect::<Vec<_>>());
-            key.finish()
+    fn parts_do_not_run_together() {
+        let key = |parts: &[(&str, &str)]| {
+            let mut key = KeyMaker::new("test v1", &empty_tree());
+            parts.iter().for_each(|(name, text)| key.text(*name, *text));
+            key.finish().digest
         };
-        assert_ne!(key(&["a", "b"]), key(&["ab"]));
-        assert_ne!(key(&["a"]), key(&["a", ""]));
+        assert_ne!(key(&[("a", "bc")]), key(&[("ab", "c")]));
+        assert_ne!(key(&[("a", "b")]), key(&[("a", "b"), ("c", "")]));
+        assert_ne!(key(&[("a", "1"), ("b", "2")]), key(&[("b", "2"), ("a", "1")]));
     }
 }

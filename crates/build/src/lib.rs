@@ -12,6 +12,7 @@ mod copy_step;
 mod engine;
 mod error;
 mod event;
+mod explain;
 pub mod export;
 mod fetch;
 mod finish;

@@ -31,6 +31,10 @@ pub struct Request {
     pub agents: BTreeMap<String, PathBuf>,
     /// `--pull`: tags are looked up even where the store has them.
     pub pull: bool,
+    /// By what the store knows this build's last run, with whose steps those of this one are compared.
+    pub identity: Digest,
+    /// `--explain`: whether it is told why steps are executed.
+    pub explain: bool,
     /// How many steps run at once.
     pub jobs: usize,
     /// `created` of the image and the time of what came to be during the build, in seconds since 1970.

@@ -42,6 +42,20 @@ impl Engine<'_> {
         sources.map(|(from, source)| self.path_fingerprint(from, source, tree_of)).collect()
     }
 
+    /// Keeps the lists of the files that [`Engine::mount_contents`] are the fingerprints of.
+    pub(crate) fn keep_mount_listings(
+        &self,
+        run: &Run,
+        contents: &[Digest],
+        tree_of: &dyn Fn(usize) -> Snapshot,
+    ) -> Result<(), Error> {
+        let sources = run.mounts.iter().filter_map(|mount| mount.kind.source());
+        for ((from, path), fingerprint) in sources.zip(contents) {
+            self.ledger.keep_listing(fingerprint, || self.path_listing(from, path, tree_of))?;
+        }
+        Ok(())
+    }
+
     /// Makes what is mounted for a command, in order.
     pub(crate) fn mounts(
         &self,

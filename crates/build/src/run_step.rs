@@ -29,9 +29,12 @@ impl Engine<'_> {
         parent: &Snapshot,
         tree_of: &dyn Fn(usize) -> Snapshot,
     ) -> Result<(LayerId, bool), Error> {
-        let span = self.graph.nodes[id].label.span;
-        let key = keys::run(&parent.id, run, &self.mount_contents(run, tree_of)?);
-        self.once(&key, span, || self.run_now(id, run, parent, tree_of))
+        let contents = self.mount_contents(run, tree_of)?;
+        let key = keys::run(&parent.id, run, &contents);
+        self.once(Some(id), key, || {
+            self.keep_mount_listings(run, &contents, tree_of)?;
+            self.run_now(id, run, parent, tree_of)
+        })
     }
 
     /// Runs the command, whether or not it ran before.

@@ -98,7 +98,7 @@ impl<'a> Sources<'a> {
 
     /// What is known of a directory's files.
     fn stat_cache(&self, directory: &ContextSource) -> Result<StatCache, Error> {
-        let bytes = self.layers.store.stats(&stat_key(&directory.path))?;
+        let bytes = self.layers.store.note(&stat_key(&directory.path))?;
         Ok(StatCache::read(bytes.unwrap_or_default()))
     }
 
@@ -113,8 +113,8 @@ impl<'a> Sources<'a> {
                 continue;
             }
             let key = stat_key(files.path());
-            let known = StatCache::read(self.layers.store.stats(&key)?.unwrap_or_default());
-            self.layers.store.put_stats(&key, &known.with(digests, self.request.started))?;
+            let known = StatCache::read(self.layers.store.note(&key)?.unwrap_or_default());
+            self.layers.store.put_note(&key, &known.with(digests, self.request.started))?;
         }
         Ok(())
     }

@@ -28,14 +28,11 @@ use self::budgets::baselines;
 pub use self::checks::{Answer, Call, call, check};
 use self::outputs::{Exported, Exporter, names, refuse_unfit};
 use self::record::Recorder;
-use self::sources::{named_contexts, sources};
+use self::sources::{identity, named_contexts, sources};
 use self::summary::{Summary, summary};
 use crate::settings::{BuildSettings, Network};
 use crate::stored::Stored;
 use crate::{Error, Faults, SourceFile};
-
-/// How many steps run at once.
-const JOBS: usize = 16;
 
 /// What a build works with.
 pub struct Workplace<'a> {
@@ -120,7 +117,9 @@ pub fn build(
         secrets: settings.secrets.iter().cloned().collect(),
         agents: settings.agents.iter().cloned().collect(),
         pull: settings.pull,
-        jobs: JOBS,
+        identity: identity(settings),
+        explain: settings.explain,
+        jobs: settings.jobs.get(),
         epoch: settings.epoch.unwrap_or(DEFAULT_EPOCH),
         started: started(workplace.store)?,
     };

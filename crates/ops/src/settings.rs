@@ -1,6 +1,7 @@
 //! What each verb is asked to do, as plain data: arguments already parsed, the environment already read.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,10 @@ pub struct BuildSettings {
     pub network: Network,
     /// Lines for `/etc/hosts` of RUN: (name, address).
     pub extra_hosts: Vec<(String, String)>,
+    /// Whether it is told why steps are executed.
+    pub explain: bool,
+    /// How many steps run at once.
+    pub jobs: NonZeroUsize,
     /// Receives the image ID.
     pub iid_file: Option<PathBuf>,
     /// Receives buildx' metadata as JSON.

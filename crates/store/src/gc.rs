@@ -92,7 +92,7 @@ impl Store {
             self.prune_cache(filter, limit, &gate, &mut pruned)?;
             if filter.cache != CacheScope::None {
                 self.prune_partials(limit, &mut pruned)?;
-                self.prune_stats(limit, &mut pruned)?;
+                self.prune_notes(limit, &mut pruned)?;
             }
             self.sweep(&gate, &mut pruned)?;
         }
@@ -197,9 +197,9 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what is known of directories outside the store.
-    fn prune_stats(&self, limit: Option<SystemTime>, pruned: &mut Pruned) -> Result<()> {
-        let folder = self.inner.layout.stats();
+    /// Removes notes.
+    fn prune_notes(&self, limit: Option<SystemTime>, pruned: &mut Pruned) -> Result<()> {
+        let folder = self.inner.layout.notes();
         for name in files::names(&folder)? {
             let path = folder.join(name);
             let Ok(metadata) = fs::metadata(&path) else { continue };

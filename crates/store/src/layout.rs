@@ -29,7 +29,7 @@ impl Layout {
             self.layers(),
             self.records(),
             self.memos(),
-            self.stats(),
+            self.notes(),
             self.images(),
             self.tags(),
             self.sessions(),
@@ -94,13 +94,13 @@ impl Layout {
         self.memos().join(diff_id.hex())
     }
 
-    /// What is known of the files of directories outside the store.
-    pub(crate) fn stats(&self) -> PathBuf {
-        self.base.join("stats")
+    /// What is worth knowing again.
+    pub(crate) fn notes(&self) -> PathBuf {
+        self.base.join("notes")
     }
 
-    pub(crate) fn stat(&self, key: &Digest) -> PathBuf {
-        self.stats().join(key.hex())
+    pub(crate) fn note(&self, key: &Digest) -> PathBuf {
+        self.notes().join(key.hex())
     }
 
     pub(crate) fn images(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! `build`: docker's flags.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -87,6 +88,12 @@ pub struct BuildArgs {
     /// How to show progress
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub progress: ProgressMode,
+    /// Say of each step whether its result was in the cache, and if not, what changed
+    #[arg(long)]
+    pub explain: bool,
+    /// How many steps run at once
+    #[arg(long, value_name = "COUNT", default_value_t = jobs())]
+    pub jobs: NonZeroUsize,
     /// File to write when each step ran to, in Chrome's trace event format
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -141,4 +148,9 @@ pub enum ProgressMode {
     Quiet,
     /// BuildKit's status messages, one JSON object a line
     Rawjson,
+}
+
+/// Most steps wait for something: processes of their own, the network.
+fn jobs() -> NonZeroUsize {
+    NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN)
 }

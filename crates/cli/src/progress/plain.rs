@@ -201,6 +201,8 @@ impl<W: Write + Send> Renderer for Plain<W> {
             Event::Progress { step, item, done, total } => self.progress(now, *step, item, *done, *total),
             Event::Finished { step, outcome, elapsed } => self.finished(now, *step, outcome, *elapsed),
             Event::Warning { step, message } => self.warning(now, *step, message)?,
+            // All reasons are shown together when the build has ended.
+            Event::Explained { .. } => {}
         }
         Ok(())
     }

@@ -156,6 +156,11 @@ impl<W: Write + Send> Renderer for RawJson<W> {
             Event::Progress { step, item, done, total } => self.progress(now, *step, item, *done, *total),
             Event::Finished { step, outcome, .. } => self.finished(now, *step, outcome),
             Event::Warning { step, message } => self.warning(*step, message),
+            Event::Explained { step, reasons } => {
+                let line = |reason: &String| format!("miss: {reason}\n");
+                let text: String = reasons.iter().map(line).collect();
+                if text.is_empty() { Ok(()) } else { self.log(now, *step, Stream::Stderr, text.as_bytes()) }
+            }
         }
     }
 

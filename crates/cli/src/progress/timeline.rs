@@ -25,6 +25,8 @@ struct Step {
     inputs: Vec<StepId>,
     span: Option<(SystemTime, SystemTime)>,
     outcome: &'static str,
+    /// Why it was executed, if that was told; none if its result was there.
+    reasons: Option<Vec<String>>,
 }
 
 /// Something that was moved: a download, a compression, an upload.
@@ -66,6 +68,9 @@ impl Timeline {
                     Outcome::Canceled => "canceled",
                 };
             }
+            Event::Explained { step, reasons } => {
+                self.steps.entry(*step).or_default().reasons = Some(reasons.clone());
+            }
             Event::Output { .. } | Event::Warning { .. } => {}
         }
     }
@@ -99,6 +104,11 @@ impl Timeline {
             }
         }
         json!({ "displayTimeUnit": "ms", "traceEvents": events })
+    }
+
+    /// Returns each step that was explained, with the reasons why its result was not in the cache.
+    pub fn explained(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.steps.values().filter_map(|step| Some((step.name.as_str(), step.reasons.as_deref()?)))
     }
 
     /// Returns the chain of steps that a slow build waited for, with the time of each: a build without them, or with

@@ -216,6 +216,8 @@ impl<W: Write + Send> Renderer for Tty<W> {
                 let text = format!("{} {}", self.paint("1;33", "WARNING:"), printable(message));
                 self.lasting.push(Row::new(text, String::new()));
             }
+            // All reasons are shown together when the build has ended.
+            Event::Explained { .. } => {}
         }
         Ok(())
     }

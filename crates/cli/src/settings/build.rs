@@ -57,6 +57,8 @@ pub fn build(
         pull: args.pull,
         network,
         extra_hosts,
+        explain: args.explain,
+        jobs: args.jobs,
         iid_file: args.iid_file.as_ref().map(PathBuf::from),
         metadata_file: args.metadata_file.as_ref().map(PathBuf::from),
         drop_dead: drop_dead(&outputs)?,

@@ -62,6 +62,9 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure>
         fs::write(path, text)
             .map_err(|error| Failure::command(format!("cannot write {}: {error}", path.display())))?;
     }
+    if args.explain && mode != ProgressMode::Rawjson {
+        note(&explanation(&timeline));
+    }
     if cancel.is_cancelled() {
         return Err(Failure::command("interrupted").with_code(code::INTERRUPTED));
     }
@@ -74,6 +77,19 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure>
         note(&summary(&report, &timeline, started.elapsed(), color));
     }
     Ok(code::OK)
+}
+
+/// Says of each step whether its result was in the cache, and if not, why.
+fn explanation(timeline: &Timeline) -> String {
+    let mut text = "\n".to_owned();
+    for (step, reasons) in timeline.explained() {
+        let found = if reasons.is_empty() { "hit " } else { "miss" };
+        text += &format!("{found}  {}\n", printable(step));
+        for reason in reasons {
+            text += &format!("        {}\n", printable(reason));
+        }
+    }
+    text
 }
 
 fn summary(report: &BuildReport, timeline: &Timeline, elapsed: Duration, color: bool) -> String {

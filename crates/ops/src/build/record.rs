@@ -48,7 +48,10 @@ impl<'a> Recorder<'a> {
                 let step = steps.entry(*step).or_default();
                 (step.seconds, step.executed) = (elapsed.as_secs_f64(), *outcome == Outcome::Done);
             }
-            Event::Output { .. } | Event::Progress { .. } | Event::Warning { .. } => {}
+            Event::Output { .. }
+            | Event::Progress { .. }
+            | Event::Warning { .. }
+            | Event::Explained { .. } => {}
         }
         drop(steps);
         (self.events)(event);

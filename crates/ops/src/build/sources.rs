@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jettison_build::{ContextSource, NamedContext as BuildContext};
 use jettison_dockerfile::ignore::Patterns;
-use jettison_image::Digest;
+use jettison_image::{Digest, Digester};
 use jettison_plan::{ContextKind, context_key};
 use jettison_store::Store;
 
@@ -23,6 +23,27 @@ pub(super) struct Sources {
     pub(super) context: Option<ContextSource>,
     /// Keeps a context that came as an archive.
     _unpacked: Option<tempfile::TempDir>,
+}
+
+/// Returns by what the next run of this build is known: its context, Dockerfile and target.
+pub(super) fn identity(settings: &BuildSettings) -> Digest {
+    let name = |path: &Path| {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        path.into_os_string().into_encoded_bytes()
+    };
+    let context = match &settings.context {
+        Context::Directory(path) => name(path),
+        Context::Stdin => b"-".to_vec(),
+    };
+    let dockerfile = match &settings.dockerfile {
+        DockerfileSource::Default => Vec::new(),
+        DockerfileSource::Path(path) => name(path),
+        DockerfileSource::Stdin => b"-".to_vec(),
+    };
+    let mut identity = Digester::new();
+    identity.field(b"build v1").field(&context).field(&dockerfile);
+    identity.field(settings.target.as_deref().unwrap_or_default().as_bytes());
+    identity.finish()
 }
 
 pub(super) fn sources(
