@@ -167,3 +167,37 @@ fn check_reads_a_directory_or_a_file_and_needs_nothing_else() {
     let output = bench.jettison.run(&["check", "-f", "/dev/null"]);
     assert!(output.stdout.contains("the Dockerfile cannot be empty"), "{}", output.stdout);
 }
+
+/// The codes of hadolint's rules that `check` finds, with their lines.
+fn hadolint_codes(dockerfile: &str) -> Vec<(String, u64)> {
+    let bench = Bench::new();
+    let context = context_of(dockerfile, &[]);
+    let output = bench.jettison.run(&["check", "--format", "json", &context.path().display().to_string()]);
+    let found = json(&output.stdout);
+    let row = |row: &Value| (row["code"].as_str().unwrap().to_owned(), row["line"].as_u64().unwrap());
+    let rows = found.as_array().unwrap().iter().map(row);
+    rows.filter(|(code, _)| code.starts_with("DL")).collect()
+}
+
+#[test]
+fn check_has_hadolints_rules_and_honours_its_comments() {
+    let dockerfile = "FROM busybox:1\nRUN cd /tmp && a | b\n# hadolint ignore=DL3003\nRUN cd /tmp && a | b\n";
+    let at = |code: &str, line| (code.to_owned(), line);
+    let expected = [at("DL3003", 2), at("DL4006", 2), at("DL4006", 4)];
+    assert_eq!(hadolint_codes(dockerfile), expected);
+    assert_eq!(hadolint_codes(&format!("# hadolint global ignore=DL4006\n{dockerfile}")), [at("DL3003", 3)]);
+    assert_eq!(hadolint_codes(&format!("# hadolint stage ignore=DL4006\n{dockerfile}")), [at("DL3003", 3)]);
+    assert_eq!(hadolint_codes(&format!("# check=skip=DL4006\n{dockerfile}")), [at("DL3003", 3)]);
+}
+
+#[test]
+fn check_fails_from_the_threshold_on() {
+    let bench = Bench::new();
+    let context = context_of("FROM busybox:1\nRUN wget http://localhost/x\n", &[]);
+    let path = context.path().display().to_string();
+    for (threshold, code) in [("info", 1), ("style", 1), ("warning", 0), ("error", 0), ("none", 0)] {
+        let output = bench.jettison.run(&["check", "--failure-threshold", threshold, &path]);
+        assert_eq!(output.code, code, "{threshold}");
+        assert!(output.stdout.contains("DL3047"), "{}", output.stdout);
+    }
+}

@@ -8,3 +8,6 @@ mod support;
 
 #[path = "corpora/build_checks.rs"]
 mod build_checks;
+
+#[path = "corpora/hadolint.rs"]
+mod hadolint;

@@ -14,6 +14,24 @@ pub struct CheckArgs {
     /// How to write what was found
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: CheckFormat,
+    /// Fail where a finding is of this level or above
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub failure_threshold: Threshold,
+}
+
+/// `--failure-threshold`, as hadolint has it
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Threshold {
+    /// The image will not be what was meant
+    Error,
+    /// A likely mistake
+    Warning,
+    /// A possible improvement
+    Info,
+    /// A matter of taste
+    Style,
+    /// Only what a build would fail with
+    None,
 }
 
 /// `--format`

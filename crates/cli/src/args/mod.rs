@@ -12,7 +12,7 @@ mod run;
 use clap::{Parser, Subcommand};
 
 pub use build::{BuildArgs, ProgressMode};
-pub use check::{CheckArgs, CheckFormat};
+pub use check::{CheckArgs, CheckFormat, Threshold};
 pub use images::{
     DuArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, PruneArgs, RmiArgs, SaveArgs, TagArgs,
     VersionArgs,

@@ -5,13 +5,13 @@ use std::path::Path;
 use jettison_ops::lint::{self, Checked, Finding, Level};
 use jettison_ops::{Diagnostic, Severity, SourceFile};
 
-use crate::args::{CheckArgs, CheckFormat};
+use crate::args::{CheckArgs, CheckFormat, Threshold};
 use crate::diagnostic;
 use crate::environment::Environment;
 use crate::failure::{Failure, code};
 use crate::output::{print, print_line};
 
-/// Checks a Dockerfile; findings give exit code 1.
+/// Checks a Dockerfile; findings of the threshold's level or above give exit code 1.
 pub fn check(args: &CheckArgs, environment: &Environment) -> Result<u8, Failure> {
     let (file, checked) = jettison_ops::check(Path::new(&args.path), args.file.as_deref().map(Path::new))?;
     match args.format {
@@ -24,8 +24,21 @@ pub fn check(args: &CheckArgs, environment: &Environment) -> Result<u8, Failure>
         }
         CheckFormat::Github => print(&lint::github(&checked, &file.name))?,
     }
-    let clean = checked.findings.is_empty() && checked.error.is_none();
-    Ok(if clean { code::OK } else { code::FAILED })
+    let counts =
+        |finding: &Finding| level(args.failure_threshold).is_some_and(|least| finding.rule.level <= least);
+    let failed = checked.error.is_some() || checked.findings.iter().any(counts);
+    Ok(if failed { code::FAILED } else { code::OK })
+}
+
+/// Returns the lowest level that fails.
+fn level(threshold: Threshold) -> Option<Level> {
+    match threshold {
+        Threshold::Error => Some(Level::Error),
+        Threshold::Warning => Some(Level::Warning),
+        Threshold::Info => Some(Level::Info),
+        Threshold::Style => Some(Level::Style),
+        Threshold::None => None,
+    }
 }
 
 fn text(file: &SourceFile, checked: &Checked, color: bool) -> String {

@@ -9,7 +9,7 @@ use jettison_dockerfile::{Parsed, Severity};
 use jettison_image::{Config, Platform};
 use jettison_plan::NetworkMode;
 use jettison_report::lint::{
-    self, BuildError, CheckOptions, Checked, Finding, Outline, Request, Target, build_checks,
+    self, BuildError, CheckOptions, Checked, Finding, Outline, Request, Target, all_checks, build_checks,
 };
 
 use super::sources::{default_dockerfile, ignore_file, named_contexts, read_file, sources};
@@ -70,7 +70,7 @@ pub fn call(
     Ok((file, answer))
 }
 
-/// Checks a Dockerfile with all rules, offline: `path` is a directory with one, or the file itself. Of base images it is
+/// Checks a Dockerfile with all rules, docker's and hadolint's, offline: `path` is a directory with one, or the file itself. Of base images it is
 /// taken that they set no variable but PATH.
 pub fn check(path: &Path, dockerfile: Option<&Path>) -> Result<(SourceFile, Checked), Error> {
     let (name, text) = match dockerfile {
@@ -92,7 +92,7 @@ pub fn check(path: &Path, dockerfile: Option<&Path>) -> Result<(SourceFile, Chec
         run: jettison_plan::RunOptions::default(),
     };
     let request = Request { dockerfile: &parsed, plan: &plan, every_stage: true, ignore: ignore.as_ref() };
-    let checked = build_checks(&request, &options(&request)?, &mut |_, _| Ok(None));
+    let checked = all_checks(&request, &options(&request)?, &mut |_, _| Ok(None));
     Ok((SourceFile { name: name.display().to_string(), text: parsed.text.clone() }, checked))
 }
 

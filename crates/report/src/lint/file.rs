@@ -1,5 +1,7 @@
 //! A Dockerfile with what rules ask about it. Reading goes as far as a build would: what follows an error is not there.
 
+use std::cell::OnceCell;
+
 use jettison_dockerfile::ignore::Patterns;
 use jettison_dockerfile::nodes::parse_nodes;
 use jettison_dockerfile::words::{Expander, Expansion, WordError};
@@ -7,6 +9,7 @@ use jettison_dockerfile::{Diagnostic, Instruction, Kind, LineIndex, Parsed, Seve
 use jettison_image::{Platform, Reference};
 use jettison_plan::{Env, Stage, Words, context_key, globals};
 
+use super::hadolint::{Placed, place};
 use super::walk::{Mismatch, Visit, Walk};
 use super::{BaseLookup, Request};
 
@@ -50,6 +53,7 @@ pub(crate) struct File<'a> {
     /// Base images that are for another platform.
     pub(crate) mismatches: Vec<Mismatch<'a>>,
     pub(crate) error: Option<BuildError>,
+    placed: OnceCell<Vec<Placed<'a>>>,
 }
 
 impl<'a> File<'a> {
@@ -77,6 +81,7 @@ impl<'a> File<'a> {
             visits: Vec::new(),
             mismatches: Vec::new(),
             error: None,
+            placed: OnceCell::new(),
         };
         if let Some(wrong) = first_error(&parsed.diagnostics) {
             file.stop_at(wrong);
@@ -91,6 +96,11 @@ impl<'a> File<'a> {
         let walk = Walk::new(&file, request);
         (file.visits, file.mismatches, file.error) = walk.run(base);
         file
+    }
+
+    /// Returns all instructions that could be understood, whatever is wrong with others.
+    pub(crate) fn placed(&self) -> &[Placed<'a>] {
+        self.placed.get_or_init(|| place(&self.parsed.dockerfile))
     }
 
     /// Keeps what BuildKit has seen before an error of the parser.

@@ -1,4 +1,4 @@
-//! Checks of a Dockerfile's text: BuildKit's build checks. No build, no network.
+//! Checks of a Dockerfile's text: BuildKit's build checks and hadolint's rules. No build, no network.
 //!
 //! A rule is data and one function that says where it is broken. What rules need to know beyond the syntax tree, such as
 //! which variables are set where, [`File`](file::File) has worked out beforehand.
@@ -9,6 +9,7 @@ mod docker_text;
 mod file;
 mod finding;
 mod formats;
+mod hadolint;
 mod options;
 mod outline;
 mod targets;
@@ -24,6 +25,7 @@ pub use docker_text::{check_text, error_text, outline_text, targets_text, warnin
 pub use file::BuildError;
 pub use finding::{Finding, Level, Rule};
 pub use formats::{findings_json, github, sarif};
+pub use hadolint::RULES as HADOLINT_RULES;
 pub use options::{CheckOptions, OptionsError};
 pub use outline::{Outline, OutlineArg, OutlineMount, outline};
 pub use targets::{Target, targets};
@@ -57,14 +59,31 @@ pub struct Checked {
 /// Runs BuildKit's build checks, as far as `options` and comments of the form `# check=skip=RULE` leave them on.
 pub fn build_checks(request: &Request<'_>, options: &CheckOptions, base: &mut BaseLookup<'_>) -> Checked {
     let file = File::read(request, base);
+    let findings = run(BUILD_CHECKS, &file, options);
+    Checked { findings: by_line(findings), error: file.error }
+}
+
+/// Runs all rules: the build checks, and hadolint's as far as comments of the form `# hadolint ignore=RULE` leave them
+/// on. hadolint's look at every instruction that can be understood, also where a build would fail.
+pub fn all_checks(request: &Request<'_>, options: &CheckOptions, base: &mut BaseLookup<'_>) -> Checked {
+    let file = File::read(request, base);
+    let pragmas = hadolint::Pragmas::read(&file);
+    let mut findings = run(HADOLINT_RULES, &file, options);
+    findings.retain(|finding| pragmas.allow(finding.rule.name, finding.lines.0));
+    findings.splice(0..0, run(BUILD_CHECKS, &file, options));
+    Checked { findings: by_line(findings), error: file.error }
+}
+
+fn run(rules: &'static [Rule], file: &File<'_>, options: &CheckOptions) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for rule in BUILD_CHECKS {
-        for hit in (rule.check)(&file) {
-            if options.allow(rule, &hit.comments) {
-                findings.push(finding::locate(rule, hit, &file.lines));
-            }
-        }
+    for rule in rules {
+        let hits = (rule.check)(file).into_iter().filter(|hit| options.allow(rule, &hit.comments));
+        findings.extend(hits.map(|hit| finding::locate(rule, hit, &file.lines)));
     }
+    findings
+}
+
+fn by_line(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| finding.lines.0);
-    Checked { findings, error: file.error }
+    findings
 }
