@@ -13,6 +13,8 @@ pub struct BuildRecord {
     pub base_layers: usize,
     /// The stages that were built, in the order of the Dockerfile.
     pub stages: Vec<StageRecord>,
+    /// The bytes of files in the trees of the stages that were left behind; what several of them share counts once.
+    pub left_behind: u64,
     /// The steps, in the order of the Dockerfile.
     pub steps: Vec<StepRecord>,
 }
@@ -24,6 +26,8 @@ pub struct StageRecord {
     pub name: String,
     /// Whether its tree is the image.
     pub target: bool,
+    /// Whether its tree is no part of the image.
+    pub left_behind: bool,
     /// The bytes of files that its final tree shows; `None` where a base image was never read.
     pub bytes: Option<u64>,
 }

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use jettison_build::{Built, BuiltStage, Event, Outcome, StepId, StepInfo};
 use jettison_layer::Tree;
-use jettison_report::{BuildRecord, StageRecord, StepRecord};
+use jettison_report::{BuildRecord, Stage, StageRecord, StepRecord};
 use jettison_store::Store;
 
 use super::Workplace;
+use super::summary::trees;
 use crate::Error;
 
 /// Notes when steps run, and passes the events on.
@@ -84,11 +85,13 @@ impl<'a> Recorder<'a> {
                 bytes: layer.as_ref().map(|layer| layer.meta().unpacked_size),
             });
         }
+        let (_, discarded) = trees(store, built)?;
         let record = BuildRecord {
             started: i64::try_from(workplace.now.as_secs()).unwrap_or(i64::MAX),
             seconds: self.started.elapsed().as_secs_f64(),
             base_layers: built.base_layers,
-            stages: stages(store, built)?,
+            stages: stages(store, built, &discarded)?,
+            left_behind: jettison_report::measure(&discarded).bytes,
             steps: records,
         };
         // Plain structs with string keys: making a value of them has nothing that can fail.
@@ -97,11 +100,12 @@ impl<'a> Recorder<'a> {
     }
 }
 
-fn stages(store: &Store, built: &Built) -> Result<Vec<StageRecord>, Error> {
+fn stages(store: &Store, built: &Built, discarded: &[Stage]) -> Result<Vec<StageRecord>, Error> {
     let stage = |(number, stage): (usize, &BuiltStage)| {
         Ok(StageRecord {
             name: stage.name.clone(),
             target: number == built.target,
+            left_behind: discarded.iter().any(|left| left.name == stage.name),
             bytes: stage_bytes(store, stage)?,
         })
     };

@@ -100,6 +100,14 @@ fn layers(stored: &Stored<'_>) -> Result<Vec<(String, u64)>, Error> {
 }
 
 fn size_line(store: &Store, built: &Built, name: &str) -> Result<String, Error> {
+    let (target, discarded) = trees(store, built)?;
+    let names: Vec<String> = discarded.iter().map(|stage| stage.name.clone()).collect();
+    let left: Size = jettison_report::measure(&discarded);
+    Ok(jettison_report::summary(name, jettison_report::measure(&[target]), &names, left))
+}
+
+/// Returns what is known of the image's own stage and of those that were left behind.
+pub(super) fn trees(store: &Store, built: &Built) -> Result<(Stage, Vec<Stage>), Error> {
     let mut known: HashMap<String, LayerContent> = HashMap::new();
     let mut stages = Vec::new();
     for stage in &built.stages {
@@ -125,9 +133,7 @@ fn size_line(store: &Store, built: &Built, name: &str) -> Result<String, Error> 
             && stage.layers.iter().zip(&target.layers).all(|(ours, theirs)| ours.id == theirs.id)
     };
     stages.retain(|stage| !within(stage));
-    let discarded: Vec<String> = stages.iter().map(|stage| stage.name.clone()).collect();
-    let left: Size = jettison_report::measure(&stages);
-    Ok(jettison_report::summary(name, jettison_report::measure(&[target]), &discarded, left))
+    Ok((target, stages))
 }
 
 /// Writes what `--iidfile` and `--metadata-file` ask for.
