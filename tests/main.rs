@@ -22,6 +22,7 @@ mod explain;
 mod fat;
 mod mounts;
 mod outputs;
+mod page;
 mod parents;
 mod platforms;
 mod registry;

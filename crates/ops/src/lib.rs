@@ -23,7 +23,7 @@ pub use jettison_dockerfile::{Diagnostic, LineIndex, Severity, Span};
 pub use jettison_plan::{Entitlement, Limit, RunOptions, ram_in_bytes};
 pub use jettison_registry::{Cancel, Client, Settings as RegistrySettings};
 pub use jettison_report::{Budgets, Exceeded, Share, exceeded_text};
-pub use jettison_report::{Report, report_text};
+pub use jettison_report::{Report, report_page, report_text};
 pub use jettison_report::{human_size, lint};
 pub use jettison_sandbox::Hidden;
 pub use jettison_store::{CacheEntry, Group, Pruned, Removed, Store, Usage};

@@ -2,12 +2,13 @@
 //!
 //! A real registry on loopback ([`Registry`]), a proxy before it that injects faults ([`Proxy`]), small base images made
 //! from Debian's busybox ([`base`]), build contexts ([`Context`]), a runner of the binary as any kind of user
-//! ([`Jettison`]), and readers of what came out ([`Image`], [`Steps`]). A helper fails by panicking with the reason, as
+//! ([`Jettison`]), and readers of what came out ([`Image`], [`Steps`], [`Browser`]). A helper fails by panicking with the reason, as
 //! the test would; a missing program fails by name, with the line that installs it.
 #![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 pub mod base;
 pub mod base64;
+mod browser;
 mod context;
 pub mod foreign;
 mod http;
@@ -23,6 +24,7 @@ mod tokens;
 pub mod tools;
 mod web;
 
+pub use browser::Browser;
 pub use context::Context;
 pub use http::Request;
 pub use image::{Entry, Image, Kind, Tree};

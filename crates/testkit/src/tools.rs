@@ -13,6 +13,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dockerd", "docker.io"),
     ("faketime", "faketime"),
     ("htpasswd", "apache2-utils"),
+    ("chromedriver", "chromium-driver"),
     ("chromium", "chromium"),
     ("jsonschema", "python3-jsonschema"),
     ("newuidmap", "uidmap"),

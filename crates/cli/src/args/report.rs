@@ -26,4 +26,6 @@ pub enum ReportFormat {
     Text,
     /// For programs
     Json,
+    /// One self-contained page for the browser
+    Html,
 }

@@ -33,6 +33,9 @@ fn render(report: &Report, format: ReportFormat) -> Result<String, Failure> {
             Ok(jettison_ops::report_text(report, &|name| printable(name).replace('\n', "\\n")))
         }
         ReportFormat::Json => json(report),
+        ReportFormat::Html => {
+            jettison_ops::report_page(report).map_err(|error| Failure::command(error.to_string()))
+        }
     }
 }
 
