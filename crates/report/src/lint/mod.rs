@@ -1,7 +1,7 @@
 //! Checks of a Dockerfile's text: BuildKit's build checks and hadolint's rules. No build, no network.
 //!
 //! A rule is data and one function that says where it is broken. What rules need to know beyond the syntax tree, such as
-//! which variables are set where, [`File`](file::File) has worked out beforehand.
+//! which variables are set where, `File` has worked out beforehand.
 
 mod buildkit;
 mod docker_json;
