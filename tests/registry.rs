@@ -420,10 +420,12 @@ fn a_named_context_can_be_an_image_of_a_registry() {
 #[test]
 fn pull_and_push_are_commands_too() {
     let remote = Remote::new();
-    remote.jettison.ok(&["pull", "busybox"]);
+    let layer = Image::from_layout(base::busybox_image().path(), "busybox").manifest.layers[0].digest;
+    remote.jettison.ok(&["pull", "busybox"]).says("pulling busybox:latest").says(&layer.short());
     let target = format!("{}/copy:1", remote.proxy.address());
     remote.jettison.ok(&["tag", "busybox", &target]);
-    remote.jettison.ok(&["push", &target]);
+    remote.jettison.ok(&["push", &target]).says("pushing");
+    assert_eq!(remote.jettison.ok(&["pull", "-q", &target]).stderr, "");
     let folder = tempfile::tempdir().unwrap();
     remote.registry.fetch("copy:1", &format!("oci:{}:x", folder.path().display()));
     let digest = Image::from_layout(base::busybox_image().path(), "busybox").digest;
