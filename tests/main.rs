@@ -20,6 +20,7 @@ mod drop_dead;
 mod errors;
 mod explain;
 mod fat;
+mod git;
 mod mounts;
 mod outputs;
 mod page;

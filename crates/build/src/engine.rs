@@ -233,6 +233,7 @@ impl Engine<'_> {
             client: self.client,
             cancel: self.cancel,
             secrets: &self.request.secrets,
+            agents: &self.request.agents,
             started: self.request.started,
             progress: &progress,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use jettison_image::{Digest, Digester};
@@ -32,6 +33,8 @@ pub struct Fetcher<'a> {
     pub cancel: &'a Cancel,
     /// `--secret`: some are credentials for web servers and repositories.
     pub secrets: &'a BTreeMap<String, SecretSource>,
+    /// `--ssh`: the socket of each agent.
+    pub agents: &'a BTreeMap<String, PathBuf>,
     /// When the build started: what is younger came to be during the build.
     pub started: Timestamp,
     /// Told how many bytes of a file came, and of how many where that is known.
@@ -52,9 +55,39 @@ pub enum FetchError {
         /// What came.
         found: Digest,
     },
-    /// The repository would need git.
-    #[error("git repositories are not supported yet")]
+    /// There is no program to talk to repositories with.
+    #[error("the program git is not installed, or not in PATH")]
     NoGit,
+    /// git failed.
+    #[error("git {command}: {said}")]
+    Git {
+        /// Its command.
+        command: String,
+        /// Its words.
+        said: String,
+    },
+    /// The repository has no such ref.
+    #[error("repository does not contain ref {reference}")]
+    NoRef {
+        /// The ref.
+        reference: String,
+    },
+    /// The commit is not the one that was asked for.
+    #[error("expected checksum to match {expected}, got {found}")]
+    Commit {
+        /// What was asked for.
+        expected: String,
+        /// What the ref names.
+        found: String,
+    },
+    /// The commit has no such directory.
+    #[error("there is no directory {subdir} in commit {commit}")]
+    NoSubdir {
+        /// The directory.
+        subdir: String,
+        /// The commit.
+        commit: String,
+    },
     /// A credential could not be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -84,7 +117,7 @@ impl Fetcher<'_> {
     pub fn fetch(&self, remote: &Remote) -> Result<(LayerId, bool), FetchError> {
         match remote {
             Remote::File(file) => self.file(file),
-            Remote::Git(_) => Err(FetchError::NoGit),
+            Remote::Git(git) => self.git(git),
         }
     }
 

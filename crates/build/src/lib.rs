@@ -16,6 +16,7 @@ mod explain;
 pub mod export;
 mod fetch;
 mod finish;
+mod git;
 mod keys;
 mod layers;
 mod look_up;

@@ -11,6 +11,7 @@ pub mod base64;
 mod browser;
 mod context;
 pub mod foreign;
+mod git;
 mod http;
 mod image;
 mod jettison;
@@ -26,6 +27,7 @@ mod web;
 
 pub use browser::Browser;
 pub use context::Context;
+pub use git::{COMMIT_TIME, GitServer};
 pub use http::Request;
 pub use image::{Entry, Image, Kind, Tree};
 pub use jettison::{Jettison, Output, Who};

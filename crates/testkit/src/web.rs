@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::http::{self, Request};
@@ -64,6 +65,24 @@ impl WebServer {
     /// Serves a file under `path`, which starts with a slash, in the place of the one that was there.
     pub fn serve(&self, path: &str, file: Served) {
         self.shared.files.lock().unwrap().insert(path.to_owned(), file);
+    }
+
+    /// Serves all files of a folder below `path`, as they are now.
+    pub fn serve_folder(&self, path: &str, folder: &Path) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = format!("{path}/{}", entry.file_name().to_str().unwrap());
+            match entry.file_type().unwrap().is_dir() {
+                true => self.serve_folder(&path, &entry.path()),
+                false => self.serve(&path, Served::new(std::fs::read(entry.path()).unwrap())),
+            }
+        }
+    }
+
+    /// Asks for an `Authorization` header before any file is served.
+    pub fn authorize(&self, value: &str) {
+        for file in self.shared.files.lock().unwrap().values_mut() {
+            file.authorization = Some(value.to_owned());
+        }
     }
 
     /// Returns the URL of `path`.
