@@ -13,6 +13,7 @@ mod cache;
 mod checks;
 mod commands;
 mod config;
+mod contexts;
 mod copy;
 mod copy_flags;
 mod dependencies;

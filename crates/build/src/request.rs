@@ -57,6 +57,8 @@ pub enum SecretSource {
 pub enum NamedContext {
     /// Files.
     Directory(ContextSource),
+    /// Files from the network; the plan knows which.
+    Remote,
     /// An image of a registry or of the store.
     Image(Reference),
     /// An image of an OCI layout on disk.

@@ -98,7 +98,7 @@ pub fn build(
     let recorder = Recorder::new(workplace.events);
     let events = |event| recorder.event(event);
     let workplace = &Workplace { events: &events, ..*workplace };
-    let sources = sources(settings, workplace.store, stdin)?;
+    let sources = sources(settings, workplace, stdin)?;
     let parsed = jettison_dockerfile::parse(sources.dockerfile.text.as_bytes());
     let file = SourceFile { name: sources.dockerfile.name.clone(), text: parsed.text.clone() };
     let mut faults = Faults { file: file.clone(), diagnostics: parsed.diagnostics.clone() };

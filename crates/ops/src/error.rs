@@ -39,6 +39,14 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] jettison_store::Error),
+    /// A build context could not be fetched.
+    #[error("failed to fetch the build context {url}: {source}")]
+    Fetch {
+        /// Its URL, without passwords.
+        url: String,
+        /// Why not.
+        source: Box<jettison_build::FetchError>,
+    },
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] jettison_registry::Error),

@@ -20,7 +20,7 @@ pub use images::{ImageRow, ImagesFilter, images};
 pub use inspect::{HistoryRow, history, inspect};
 pub use jettison_build::SecretSource;
 pub use jettison_dockerfile::{Diagnostic, LineIndex, Severity, Span};
-pub use jettison_plan::{Entitlement, Limit, RunOptions, ram_in_bytes};
+pub use jettison_plan::{Entitlement, Limit, Remote, RunOptions, ram_in_bytes};
 pub use jettison_registry::{Cancel, Client, Settings as RegistrySettings};
 pub use jettison_report::{Budgets, Exceeded, Share, exceeded_text};
 pub use jettison_report::{Report, report_page, report_text};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jettison_build::SecretSource;
 use jettison_image::{Platform, Reference};
-use jettison_plan::RunOptions;
+use jettison_plan::{Remote, RunOptions};
 use jettison_report::Budgets;
 
 /// What `build` is asked to do.
@@ -75,6 +75,8 @@ pub enum Context {
     Directory(PathBuf),
     /// Standard input: a tar archive, or a Dockerfile that has no context.
     Stdin,
+    /// A git repository; or a file of a web server, which is a tar archive or a Dockerfile.
+    Remote(Remote),
 }
 
 /// Where the Dockerfile comes from.
@@ -93,6 +95,8 @@ pub enum DockerfileSource {
 pub enum NamedContext {
     /// A directory.
     Directory(PathBuf),
+    /// A git repository, or a file of a web server.
+    Remote(Remote),
     /// An image of the store or a registry: `docker-image://REF`.
     Image(Reference),
     /// An image of an OCI layout: `oci-layout://DIR[:TAG|@DIGEST]`.

@@ -10,8 +10,8 @@ use super::not_yet::BuildNotYet;
 /// Arguments of `build`.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
-    /// Directory of the sources, or "-" for a Dockerfile or a tar archive on standard input
-    #[arg(value_name = "PATH | -")]
+    /// Directory of the sources, URL of a git repository or a tar archive, or "-" for standard input
+    #[arg(value_name = "PATH | URL | -")]
     pub context: String,
     /// Dockerfile to build ("-" for standard input; default: "PATH/Dockerfile")
     #[arg(short, long, value_name = "FILE")]
@@ -25,7 +25,7 @@ pub struct BuildArgs {
     /// Value of an ARG; without "=" it is taken from the environment (can be repeated)
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     pub build_args: Vec<String>,
-    /// Additional build context: a directory, docker-image://REF or oci-layout://DIR (can be repeated)
+    /// Additional build context: a directory, a URL, docker-image://REF or oci-layout://DIR (can be repeated)
     #[arg(long = "build-context", value_name = "NAME=SOURCE")]
     pub build_contexts: Vec<String>,
     /// Label of the image (can be repeated)

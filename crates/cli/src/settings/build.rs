@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jettison_image::Reference;
 use jettison_ops::{
     BuildSettings, Context, Destination, DockerfileSource, Entitlement, NamedContext, Network, Output,
-    OutputKind, RunOptions,
+    OutputKind, Remote, RunOptions,
 };
 
 use super::hosts::extra_host;
@@ -84,12 +84,8 @@ fn sources(args: &BuildArgs) -> Result<(Context, DockerfileSource), Failure> {
         }
         return Ok((Context::Stdin, dockerfile));
     }
-    if is_remote(&args.context) {
-        return Err(Failure::usage(format!(
-            "context \"{}\": URLs and Git repositories are not supported yet",
-            args.context
-        ))
-        .help("fetch it first and give its directory"));
+    if let Some(remote) = remote(&args.context)? {
+        return Ok((Context::Remote(remote), dockerfile));
     }
     if args.context.is_empty() {
         return Err(Failure::usage("the context is empty: expected a directory or \"-\""));
@@ -97,11 +93,17 @@ fn sources(args: &BuildArgs) -> Result<(Context, DockerfileSource), Failure> {
     Ok((Context::Directory(PathBuf::from(&args.context)), dockerfile))
 }
 
-/// docker: `urlutil.IsURL` and `IsGitURL`.
-fn is_remote(context: &str) -> bool {
-    ["http://", "https://", "git://", "git@", "ssh://", "github.com/"]
-        .iter()
-        .any(|start| context.starts_with(start))
+/// Reads what may be a URL: of a git repository, also without scheme, or of a file, which is then called
+/// `context`. BuildKit: `dockerui/context.go`, `namedcontext.go`.
+fn remote(text: &str) -> Result<Option<Remote>, Failure> {
+    let bad = |why: String| Failure::usage(format!("context \"{text}\": {why}"));
+    match Remote::of_context(text).map_err(bad)? {
+        Some(Remote::File(mut file)) => {
+            "context".clone_into(&mut file.name);
+            Ok(Some(Remote::File(file)))
+        }
+        other => Ok(other),
+    }
 }
 
 /// `NAME=VALUE`, or `NAME` for the value of the environment; a name that has none there is not passed on, as docker
@@ -175,10 +177,15 @@ fn named_context(text: &str) -> Result<(String, NamedContext), Failure> {
     if let Some(layout) = source.strip_prefix("oci-layout://") {
         return Ok((name, oci_layout(layout).ok_or_else(|| bad("expected oci-layout://DIR[:TAG|@DIGEST]"))?));
     }
-    if is_remote(source) || source.starts_with("target:") || source == "-" {
-        return Err(bad(
-            "expected a directory, docker-image://REF or oci-layout://DIR; other sources are not supported yet",
-        ));
+    if let Some(target) = source.strip_prefix("target:") {
+        let why = format!("\"{target}\" would be a target of a bake file, and there is none");
+        return Err(bad(&why).help("a stage of the same Dockerfile is named as it is: COPY --from=STAGE"));
+    }
+    if source == "-" || source.starts_with("input:") {
+        return Err(bad("expected a directory, a URL, docker-image://REF or oci-layout://DIR"));
+    }
+    if let Some(remote) = remote(source)? {
+        return Ok((name, NamedContext::Remote(remote)));
     }
     Ok((name, NamedContext::Directory(PathBuf::from(source))))
 }

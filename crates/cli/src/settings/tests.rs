@@ -82,11 +82,11 @@ fn nonsense_is_a_usage_error() {
         ("--add-host nope .", "--add-host"),
         ("--add-host a:host-gateway .", "host-gateway"),
         ("--build-context x .", "--build-context"),
-        ("--build-context x=https://y .", "not supported yet"),
+        ("--build-context x=target:y .", "bake file"),
         ("-t Upper .", "lower-case"),
         ("-t a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 .", "digest"),
         ("-f - -", "standard input"),
-        ("https://github.com/a/b.git", "not supported yet"),
+        ("https://github.com/a/b.git?depth=1", "unexpected query"),
         ("--push .", "tag is needed"),
         ("-o type=oci -o - .", "only one"),
     ] {

@@ -46,7 +46,7 @@ pub fn call(
     workplace: &Workplace<'_>,
     stdin: &mut dyn Read,
 ) -> Result<(SourceFile, Answer), Error> {
-    let sources = sources(settings, workplace.store, stdin)?;
+    let sources = sources(settings, workplace, stdin)?;
     let parsed = jettison_dockerfile::parse(sources.dockerfile.text.as_bytes());
     let file = SourceFile { name: sources.dockerfile.name.clone(), text: parsed.text.clone() };
     if method == Call::Targets {

@@ -33,11 +33,14 @@ impl GitTree {
     /// Reads a URL of a repository; `None` if the text is none: `git://`, `ssh://` and `USER@HOST:PATH` always are,
     /// `http://` and `https://` if the path ends in `.git`.
     pub fn parse(text: &str) -> Result<Option<GitTree>, String> {
+        let remote = text.split(['#', '?']).next().unwrap_or_default();
+        if is_repository(remote) { GitTree::at(text).map(Some) } else { Ok(None) }
+    }
+
+    /// Reads what is known to be the URL of a repository.
+    pub(super) fn at(text: &str) -> Result<GitTree, String> {
         let (url, fragment) = text.split_once('#').unwrap_or((text, ""));
         let (remote, query) = url.split_once('?').unwrap_or((url, ""));
-        if !is_repository(remote) {
-            return Ok(None);
-        }
         let (reference, subdir) = fragment.split_once(':').unwrap_or((fragment, ""));
         let mut git = GitTree {
             remote: remote.to_owned(),
@@ -51,7 +54,7 @@ impl GitTree {
         git.read_query(query)?;
         git.subdir = clean(&git.subdir).trim_start_matches('/').to_owned();
         git.refuse_options()?;
-        Ok(Some(git))
+        Ok(git)
     }
 
     /// Adds what the flags of ADD say.

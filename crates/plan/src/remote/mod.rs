@@ -38,6 +38,14 @@ impl Remote {
         }
     }
 
+    /// Reads what a build context names, where `github.com/…` is a repository too.
+    pub fn of_context(text: &str) -> Result<Option<Remote>, String> {
+        match text.strip_prefix("github.com/") {
+            Some(_) => GitTree::at(&format!("https://{text}")).map(|git| Some(Remote::Git(git))),
+            None => Remote::parse(text),
+        }
+    }
+
     /// Adds what the flags `--keep-git-dir` and `--checksum` of ADD say.
     pub(crate) fn with(self, keep_git_dir: Option<bool>, checksum: Option<&str>) -> Result<Remote, String> {
         match self {
