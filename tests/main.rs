@@ -21,6 +21,7 @@ mod drop_dead;
 mod errors;
 mod explain;
 mod fat;
+mod fix;
 mod git;
 mod mounts;
 mod outputs;

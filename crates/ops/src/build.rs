@@ -28,6 +28,7 @@ use self::budgets::baselines;
 pub use self::checks::{Answer, Call, call, check};
 use self::outputs::{Exported, Exporter, names, refuse_unfit};
 use self::record::Recorder;
+pub(crate) use self::sources::{default_dockerfile, read_file};
 use self::sources::{identity, named_contexts, sources};
 use self::summary::{Summary, summary};
 use crate::settings::{BuildSettings, Network};

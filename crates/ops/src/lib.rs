@@ -3,6 +3,7 @@
 mod archives;
 mod build;
 mod error;
+mod fix;
 mod images;
 mod inspect;
 mod names;
@@ -16,6 +17,7 @@ mod transfer;
 pub use archives::{Input, Target, load, save};
 pub use build::{Answer, BuildReport, Call, ImageReport, Workplace, build, call, check};
 pub use error::{Error, Faults, SourceFile};
+pub use fix::{FixReport, FixedFile, Measured, Outcome, Tried, fix};
 pub use images::{ImageRow, ImagesFilter, images};
 pub use inspect::{HistoryRow, history, inspect};
 pub use jettison_build::SecretSource;

@@ -38,6 +38,19 @@ pub fn launch(
     settings: &RunSettings,
     now: i64,
 ) -> Result<Launch, Error> {
+    launch_with(store, identity, client, cancel, settings, now, stdio()?)
+}
+
+/// Like [`launch`], with other standard streams than one's own.
+pub(crate) fn launch_with(
+    store: &Store,
+    identity: &Identity,
+    client: &Client,
+    cancel: &Cancel,
+    settings: &RunSettings,
+    now: i64,
+    stdio: Stdio3,
+) -> Result<Launch, Error> {
     let platform = settings.platform.clone().unwrap_or_else(Platform::host);
     let there = match settings.pull {
         PullPolicy::Always => None,
@@ -104,7 +117,6 @@ pub fn launch(
         insecure: false,
         interactive: settings.interactive,
     };
-    let stdio = stdio()?;
     let running = jettison_sandbox::spawn(identity, &spec, stdio)?;
     Ok(Launch { running, _upper: upper })
 }

@@ -159,6 +159,17 @@ pub enum Destination {
     Stdout,
 }
 
+/// What `fix` is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FixSettings {
+    /// How the image is built; it gets no name and goes nowhere.
+    pub build: BuildSettings,
+    /// A command that must succeed in a container of the image, before and after; the image's own if empty.
+    pub smoke: Option<String>,
+    /// Whether the files are written.
+    pub write: bool,
+}
+
 /// What `run` is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunSettings {

@@ -9,6 +9,7 @@ mod build_record;
 mod document;
 mod elf;
 mod files;
+pub mod fix;
 mod layers;
 mod libraries;
 pub mod lint;

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod fix;
 mod images;
 mod lenient;
 mod not_yet;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 pub use build::{BuildArgs, ProgressMode};
 pub use check::{CheckArgs, CheckFormat, Threshold};
+pub use fix::FixArgs;
 pub use images::{
     DuArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, PruneArgs, RmiArgs, SaveArgs, TagArgs,
     VersionArgs,
@@ -70,6 +72,8 @@ pub enum Command {
     Version(VersionArgs),
     /// Say where an image's bytes are: by instruction, package and file, live or dead
     Report(ReportArgs),
+    /// Rewrite a Dockerfile to a smaller image, with proof that it is the same
+    Fix(Box<FixArgs>),
     /// Tell what this machine allows, and what to do about the rest
     Doctor,
     /// Write a script that completes commands in a shell

@@ -149,7 +149,7 @@ fn check_lines(findings: &[Finding]) -> String {
 }
 
 /// Shows an error with its place in the Dockerfile.
-fn explain(error: Error, color: bool) -> Failure {
+pub(super) fn explain(error: Error, color: bool) -> Failure {
     match error {
         Error::Dockerfile(faults) => {
             rendered(diagnostic::render_all(&faults.file, &faults.diagnostics, color))

@@ -7,6 +7,7 @@ mod check;
 mod completion;
 mod doctor;
 mod du;
+mod fix;
 mod images;
 mod inspect;
 mod names;
@@ -41,6 +42,7 @@ pub fn execute(command: Command, environment: &Environment) -> Result<u8, Failur
         Command::Logout(args) => registry::logout(&args, environment),
         Command::Run(args) => run::run(&args, environment),
         Command::Report(args) => report::report(&args, environment),
+        Command::Fix(args) => fix::fix(&args, environment),
         Command::Version(args) => version::version(&args),
         Command::Doctor => doctor::doctor(environment),
         Command::Completion { shell } => completion::completion(shell),

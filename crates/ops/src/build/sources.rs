@@ -157,7 +157,7 @@ fn default_name(root: &Path) -> Result<&'static str, Error> {
     })
 }
 
-pub(super) fn default_dockerfile(root: &Path) -> Result<(PathBuf, String), Error> {
+pub(crate) fn default_dockerfile(root: &Path) -> Result<(PathBuf, String), Error> {
     for name in ["Dockerfile", "dockerfile"] {
         let path = root.join(name);
         if path.exists() {
@@ -172,7 +172,7 @@ pub(super) fn default_dockerfile(root: &Path) -> Result<(PathBuf, String), Error
     ))
 }
 
-pub(super) fn read_file(path: &Path) -> Result<String, Error> {
+pub(crate) fn read_file(path: &Path) -> Result<String, Error> {
     let mut file = fs::File::open(path).map_err(|source| Error::io("read", path, source))?;
     read_limited(&mut file, path)
 }

@@ -1,0 +1,174 @@
+//! What each rule makes of a text.
+
+use std::sync::Arc;
+
+use jettison_image::Digest;
+use jettison_layer::{Entry, Index, Kind as EntryKind};
+
+use super::*;
+
+fn file(path: &str, content: &str) -> Entry {
+    let digest = Some(Digest::of(content.as_bytes()));
+    Entry { mode: 0o755, ..Entry::new(path, EntryKind::File { size: content.len() as u64, digest }) }
+}
+
+fn tree(layers: Vec<Vec<Entry>>) -> Tree {
+    Tree::new(layers.into_iter().map(|entries| Arc::new(Index::from_entries(entries))))
+}
+
+/// Proposes for `text`, built to an image with `config` and an own program `/out/app`.
+fn proposed(text: &str, context: &[&str], config: &RunConfig) -> Vec<Rewrite> {
+    let parsed = jettison_dockerfile::parse(text.as_bytes());
+    assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
+    let context: Vec<String> = context.iter().map(|name| (*name).to_owned()).collect();
+    let tree = tree(vec![vec![file("bin/sh", "sh")], vec![file("out/app", "app")]]);
+    let draft = Draft {
+        text: &parsed.text,
+        dockerfile: &parsed.dockerfile,
+        target: None,
+        context: &context,
+        config,
+        tree: &tree,
+        base_layers: 1,
+    };
+    rewrites(&draft)
+}
+
+/// The rule and the new text of each proposal.
+fn texts(text: &str, context: &[&str]) -> Vec<(String, String)> {
+    let found = proposed(text, context, &RunConfig::default());
+    found.iter().map(|rewrite| (rewrite.rule.to_owned(), apply(text, &rewrite.edits))).collect()
+}
+
+#[track_caller]
+fn becomes(rule: &str, before: &str, after: &str) {
+    let found = texts(before, &["requirements.txt", "package.json", "main.py"]);
+    let wanted = (rule.to_owned(), after.to_owned());
+    assert!(found.contains(&wanted), "{found:#?}");
+}
+
+#[test]
+fn caches_go_in_the_layer_that_makes_them() {
+    becomes(
+        "DL3009",
+        "FROM debian\n# why\nRUN apt-get update && \\\n    apt-get install -y ed\nCMD ed\n",
+        "FROM debian\n# why\nRUN apt-get update && \\\n    apt-get install -y ed \\\n    && rm -rf /var/lib/apt/lists/*\nCMD ed\n",
+    );
+    becomes(
+        "DL3042",
+        "FROM python\nRUN pip install a && pip3 install b\n",
+        "FROM python\nRUN pip install --no-cache-dir a && pip3 install --no-cache-dir b\n",
+    );
+    becomes("DL3019", "FROM alpine\nRUN apk add curl", "FROM alpine\nRUN apk add --no-cache curl");
+    for clean in [
+        "FROM debian\nRUN apt-get update && apt-get install -y ed && rm -rf /var/lib/apt/lists/*\n",
+        "FROM debian\nRUN --mount=type=cache,target=/var/lib/apt/lists apt-get update\n",
+        "FROM alpine\nRUN apk add --no-cache curl\n",
+        // A stage that does not ship may leave what it likes.
+        "FROM debian AS build\nRUN apt-get update\nFROM scratch\nCOPY --from=build /a /a\n",
+    ] {
+        assert_eq!(texts(clean, &[]), [], "{clean}");
+    }
+    // One that the last stage starts from does.
+    assert_eq!(texts("FROM debian AS base\nRUN apt-get update\nFROM base\nCMD ls\n", &[]).len(), 1);
+}
+
+#[test]
+fn what_a_later_step_undoes_moves_into_the_earlier_one() {
+    becomes(
+        "deleted-later",
+        "FROM a\nRUN make all\n\n# tidy up\nRUN rm -rf /build\nCMD ls\n",
+        "FROM a\nRUN make all && rm -rf /build\n\n# tidy up\nCMD ls\n",
+    );
+    becomes(
+        "chown-later",
+        "FROM a\nRUN make all\nRUN chown -R app /srv\nUSER app\n",
+        "FROM a\nRUN make all && chown -R app /srv\nUSER app\n",
+    );
+    becomes(
+        "chown-later",
+        "FROM a\nWORKDIR /srv\nCOPY . .\nRUN chown -R app:app /srv\n",
+        "FROM a\nWORKDIR /srv\nCOPY --chown=app:app . .\n",
+    );
+    becomes(
+        "chown-later",
+        "FROM a\nWORKDIR /srv\nCOPY . .\nRUN chown -R app /srv\n",
+        "FROM a\nWORKDIR /srv\nCOPY --chown=app:0 . .\nRUN chown app /srv\n",
+    );
+    // Another user, another right.
+    assert_eq!(texts("FROM a\nRUN make all\nUSER app\nRUN rm -rf /build\n", &[]), []);
+}
+
+#[test]
+fn an_archive_is_mounted() {
+    becomes(
+        "archive-copied",
+        "FROM a\nCOPY app.tar.gz /tmp/\nRUN mkdir /app && tar -xf /tmp/app.tar.gz -C /app && rm -f /tmp/app.tar.gz\n",
+        "FROM a\nRUN --mount=type=bind,source=app.tar.gz,target=/tmp/app.tar.gz mkdir /app && tar -xf /tmp/app.tar.gz -C /app\n",
+    );
+}
+
+#[test]
+fn dependencies_are_installed_before_the_sources_come() {
+    becomes(
+        "copy-first",
+        "FROM python\nWORKDIR /app\nCOPY --chown=1 . .\nRUN pip install --no-cache-dir -r requirements.txt\nCMD x\n",
+        "FROM python\nWORKDIR /app\nCOPY --chown=1 requirements.txt ./\nRUN pip install --no-cache-dir -r requirements.txt\nCOPY --chown=1 . .\nCMD x\n",
+    );
+    becomes(
+        "dev-dependencies",
+        "FROM node\nRUN npm ci --no-audit && rm -rf /root/.npm\n",
+        "FROM node\nRUN npm ci --omit=dev --no-audit && rm -rf /root/.npm\n",
+    );
+    assert_eq!(texts("FROM node\nRUN npm install -g serve && rm -rf /root/.npm\n", &[]), []);
+}
+
+#[test]
+fn secrets_are_mounted() {
+    becomes(
+        "SecretsUsedInArgOrEnv",
+        "FROM a\nARG API_TOKEN=x\nRUN fetch --token \"$API_TOKEN\"\n",
+        "FROM a\nRUN --mount=type=secret,id=api_token,env=API_TOKEN,required=true fetch --token \"$API_TOKEN\"\n",
+    );
+    // What the image's environment has, a mount cannot give.
+    assert_eq!(texts("FROM a\nARG API_TOKEN\nENV T=$API_TOKEN\n", &[]), []);
+}
+
+#[test]
+fn what_no_program_needs_is_ignored() {
+    let found = proposed("FROM a\nCOPY . /srv\n", &[".git", ".env", "x.log", "src"], &RunConfig::default());
+    let lines: Vec<_> = found.iter().map(|rewrite| (rewrite.ignore.join(","), rewrite.class)).collect();
+    let expected = [(".git", Class::Provable), ("*.log", Class::Provable), (".env", Class::Smoke)];
+    assert_eq!(lines, expected.map(|(line, class)| (line.to_owned(), class)));
+    assert_eq!(proposed("FROM a\nCOPY src /srv\n", &[".git", "src"], &RunConfig::default()), []);
+}
+
+#[test]
+fn a_compiler_stays_in_a_stage_of_its_own() {
+    let config = RunConfig { entrypoint: Some(vec!["/out/app".to_owned()]), ..RunConfig::default() };
+    let text = "FROM golang:1.21\nWORKDIR /src\nCOPY . .\nRUN go build -o /out/app\n# Run it.\nENTRYPOINT [\"/out/app\"]\n";
+    let found = proposed(text, &[], &config);
+    let first = found.iter().find(|rewrite| rewrite.rule == "compiler-shipped").unwrap();
+    assert_eq!(first.class, Class::Smoke);
+    assert_eq!(
+        apply(text, &first.edits),
+        "FROM golang:1.21 AS build\nWORKDIR /src\nCOPY . .\nRUN go build -o /out/app\n\nFROM scratch\nWORKDIR /src\n\
+         COPY --from=build /out/app /out/app\n# Run it.\nENTRYPOINT [\"/out/app\"]\n"
+    );
+    // A program of the base needs its base.
+    let config = RunConfig { cmd: Some(vec!["/bin/sh".to_owned()]), ..RunConfig::default() };
+    assert_eq!(proposed(text, &[], &config), []);
+}
+
+#[test]
+fn only_named_waste_and_noise_explain_a_difference() {
+    let before = tree(vec![vec![file("a", "1"), file("log", "1"), file("cache/x", "1")]]);
+    let after = tree(vec![vec![file("a", "1"), file("log", "2")]]);
+    let noise = |paths: &[&str]| paths.iter().map(|path| path.as_bytes().to_vec()).collect();
+    let waste = [Waste::Below("cache")];
+    assert_eq!(unexplained(&before, &after, &noise(&["log"]), &waste), []);
+    assert_eq!(unexplained(&before, &after, &noise(&[]), &waste).len(), 1);
+    assert_eq!(unexplained(&before, &after, &noise(&["log"]), &[]).len(), 2);
+    // What is new is never waste.
+    assert_eq!(unexplained(&after, &before, &noise(&["log"]), &waste).len(), 2);
+}
