@@ -34,6 +34,7 @@ mod report;
 mod reproducible;
 mod sandbox;
 mod size;
+mod space;
 mod stages;
 
 use jettison_testkit::{Context, Image, Jettison, Layout, Output, Who, base};

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
@@ -14,10 +15,13 @@ use jettison_layer::{
     Content, DirContent, Index, LayerTar, NoSink, Ownership, TarContent, Tree, TreeContent,
 };
 use jettison_sandbox::Identity;
-use jettison_store::{Layer, LayerFacts, LayerId, PulledBlob, Store};
+use jettison_store::{Layer, LayerFacts, LayerId, Object, PulledBlob, Store};
 
 use crate::base::{BaseContent, BaseImage, Images};
 use crate::{Error, keys};
+
+/// The kind of records that keep the layers of base images.
+const BASES: &str = "bases";
 
 /// A tree by its layers, lowest first. Cheap to copy; knows nothing of files.
 #[derive(Clone)]
@@ -34,6 +38,8 @@ pub(crate) struct Cell {
     pub(crate) base: Option<BaseBlob>,
     /// Held while one thread brings the layer into some form.
     busy: Mutex<()>,
+    /// Whether this build has told the store that it uses it.
+    used: AtomicBool,
     index: OnceLock<Arc<Index>>,
     content: OnceLock<Arc<dyn Content>>,
 }
@@ -137,6 +143,7 @@ impl<'a> Layers<'a> {
                     id: id.clone(),
                     base,
                     busy: Mutex::new(()),
+                    used: AtomicBool::new(false),
                     index: OnceLock::new(),
                     content: OnceLock::new(),
                 })
@@ -179,11 +186,29 @@ impl<'a> Layers<'a> {
                 let index = jettison_layer::read_layer(&mut tar, &mut NoSink)?.index;
                 verify(tar, base)?;
                 self.store.add_layer(cell.id.clone(), facts(base), &index)?;
+                self.keep_base(cell)?;
                 index
             }
             (None, None) => return Err(gone(cell)),
         };
         Ok(cell.index.get_or_init(|| Arc::new(index)).clone())
+    }
+
+    /// Has the store keep a base image's layer as part of the cache, for stages whose image is not kept.
+    fn keep_base(&self, cell: &Cell) -> Result<(), Error> {
+        let key = Digest::of(cell.id.as_str().as_bytes());
+        Ok(self.store.records(BASES).put(&key, &(), &[Object::Layer(cell.id.clone())])?)
+    }
+
+    /// Remembers that base layers are in use: what was not used for long goes first.
+    fn use_bases(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        for cell in snapshot.layers().iter().filter(|cell| cell.base.is_some()) {
+            if !cell.used.swap(true, Ordering::Relaxed) {
+                let key = Digest::of(cell.id.as_str().as_bytes());
+                self.store.records(BASES).get::<()>(&key)?;
+            }
+        }
+        Ok(())
     }
 
     /// Remembers digests that were taken of a layer's files.
@@ -210,6 +235,7 @@ impl<'a> Layers<'a> {
 
     /// Returns the directories of a tree's layers for an overlay, lowest first, unpacking what is not yet unpacked.
     pub(crate) fn directories(&self, snapshot: &Snapshot) -> Result<Vec<PathBuf>, Error> {
+        self.use_bases(snapshot)?;
         let cells = snapshot.layers();
         let missing: Vec<usize> = (0..cells.len())
             .map(|at| Ok((at, self.fs(&cells[at])?)))
@@ -285,6 +311,7 @@ impl<'a> Layers<'a> {
                     Some(layer) => layer.add_fs(draft)?,
                     None => {
                         let _ = draft.commit_as(cell.id.clone(), facts(base), &unpacked.index)?;
+                        self.keep_base(cell)?;
                     }
                 }
             }

@@ -4,6 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use crate::failure::Failure;
+use crate::format::parse_size;
 
 /// What the environment says to Jettison itself.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct Environment {
     pub no_color: bool,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970, <https://reproducible-builds.org/specs/source-date-epoch/>.
     pub epoch: Option<i64>,
+    /// `JETTISON_CACHE_LIMIT`: bytes that the build cache may take, as docker writes sizes.
+    pub cache_limit: Option<u64>,
     /// `DOCKER_HOST`.
     pub docker_host: Option<String>,
 }
@@ -34,6 +37,7 @@ impl Environment {
             root,
             no_color: variable("NO_COLOR").is_some(),
             epoch: epoch(variable("SOURCE_DATE_EPOCH").as_deref())?,
+            cache_limit: cache_limit(variable("JETTISON_CACHE_LIMIT").as_deref())?,
             docker_host: variable("DOCKER_HOST"),
         })
     }
@@ -67,6 +71,15 @@ fn store_root(own: Option<String>, xdg: Option<String>, home: Option<String>) ->
     let data = xdg.map(PathBuf::from).filter(|path| path.is_absolute());
     let data = data.or_else(|| home.map(|home| PathBuf::from(home).join(".local/share")))?;
     Some(data.join("jettison"))
+}
+
+fn cache_limit(text: Option<&str>) -> Result<Option<u64>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let bad = || {
+        let text = text.escape_debug();
+        Failure::usage(format!("JETTISON_CACHE_LIMIT is \"{text}\": expected a size, such as 10GB"))
+    };
+    parse_size(text).map(Some).ok_or_else(bad)
 }
 
 fn epoch(text: Option<&str>) -> Result<Option<i64>, Failure> {

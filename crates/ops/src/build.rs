@@ -245,10 +245,23 @@ fn deliver(
         }
     }
     workplace.store.sync()?;
+    keep_within(settings.cache_limit, workplace)?;
     let id = index.unwrap_or_else(|| built[0].image.config);
     let report = BuildReport { id, images, tags: names, manifest, pushed, warnings, checks: Vec::new() };
     summary::write_files(settings, &report)?;
     Ok(report)
+}
+
+/// Throws away the least valuable of the cache where this build made it too large.
+fn keep_within(limit: Option<u64>, workplace: &Workplace<'_>) -> Result<(), Error> {
+    let limit = limit.map_or_else(|| workplace.store.default_limit(), Ok)?;
+    let freed = workplace.store.keep_within(limit)?.bytes;
+    if freed > 0 {
+        let megabytes = freed / 1_000_000;
+        let message = format!("the cache was above its limit: {megabytes} MB of the least valuable are gone");
+        (workplace.events)(Event::Warning { step: None, message });
+    }
+    Ok(())
 }
 
 fn image_report(

@@ -33,5 +33,5 @@ pub use names::{remove, tag};
 pub use report::report;
 pub use run::{Launch, launch};
 pub use settings::*;
-pub use space::{prune, usage};
+pub use space::{check_store, prune, usage};
 pub use transfer::{PulledImage, Transfer, login, logout, pull, push, tags_of};

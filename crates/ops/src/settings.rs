@@ -47,6 +47,8 @@ pub struct BuildSettings {
     pub extra_hosts: Vec<(String, String)>,
     /// Whether it is told why steps are executed.
     pub explain: bool,
+    /// Bytes that the cache may take; a tenth of the disk if absent.
+    pub cache_limit: Option<u64>,
     /// How many steps run at once.
     pub jobs: NonZeroUsize,
     /// Receives the image ID.

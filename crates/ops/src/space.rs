@@ -1,6 +1,6 @@
 //! `prune` and `du`: what takes space, and what of it goes.
 
-use jettison_store::{CacheScope, ImageScope, PruneFilter, Pruned, Store, Usage};
+use jettison_store::{CacheScope, Damage, ImageScope, PruneFilter, Pruned, Store, Usage};
 
 use crate::{Error, PruneSettings};
 
@@ -18,6 +18,11 @@ pub fn prune(store: &Store, settings: &PruneSettings) -> Result<Pruned, Error> {
     };
     let filter = PruneFilter { images, cache, until: settings.until, keep_storage: settings.keep_storage };
     Ok(store.prune(&filter)?)
+}
+
+/// Reads everything in the store, and returns what is not as its name promises.
+pub fn check_store(store: &Store) -> Result<Vec<Damage>, Error> {
+    Ok(store.check()?)
 }
 
 /// Measures the store.

@@ -126,6 +126,7 @@ impl BlobWriter {
         self.store
             .inner
             .publish(&Object::Blob(digest), || fs::rename(temporary, &path).context("write", &path))?;
+        self.store.grow(size);
         Ok((digest, size))
     }
 }

@@ -53,7 +53,8 @@ impl LayerDraft {
                 return Err(Error::NoSuchBlob(blob));
             }
         }
-        layer::describe(&self.layer_folder(), facts, index)?;
+        let meta = layer::describe(&self.layer_folder(), facts, index)?;
+        self.store.grow(if self.fs().is_dir() { meta.disk_size } else { 0 });
         let target = self.store.inner.layout.layer(&id);
         self.store.inner.publish(&Object::Layer(id.clone()), || {
             match fs::rename(self.layer_folder(), &target) {

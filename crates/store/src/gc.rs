@@ -1,14 +1,12 @@
 //! Throwing away: what nothing needs any more, and what a prune is told to forget.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jettison_image::Digest;
 
 use crate::Store;
-use crate::cache_mount::CacheMountEntry;
 use crate::error::Result;
 use crate::files;
 use crate::gate::Discarding;
@@ -17,6 +15,7 @@ use crate::layer::LayerId;
 use crate::object::Object;
 use crate::reach::{Reach, RecordEntry};
 use crate::session::{self, Seen};
+use crate::value::{Cache, Victim};
 
 /// Which images a prune removes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,8 +51,8 @@ pub struct PruneFilter {
     pub cache: CacheScope,
     /// Only what was last used longer ago than this.
     pub until: Option<Duration>,
-    /// Forget the least recently used records and cache mounts first, and stop when what only the cache needs is within
-    /// this many bytes.
+    /// Forget the least valuable records and cache mounts first, and stop when what only the cache needs is within this
+    /// many bytes.
     pub keep_storage: Option<u64>,
 }
 
@@ -133,7 +132,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets records and cache mounts, the least recently used first.
+    /// Forgets records and cache mounts, the least valuable first.
     fn prune_cache(
         &self,
         filter: &PruneFilter,
@@ -144,43 +143,32 @@ impl Store {
         if filter.cache == CacheScope::None {
             return Ok(());
         }
-        let records = self.inner.record_entries()?;
-        let mounts = self.cache_mounts(gate)?;
         let by_images = self.reach_of_images()?;
-        let mut shares = Shares::new(self, &records, &by_images)?;
-        shares.bytes += mounts.iter().map(|(_, mount)| mount.bytes).sum::<u64>();
         let used_by_image = |record: &RecordEntry| {
             record.layers.iter().all(|id| by_images.layers.contains(id))
                 && record.blobs.iter().all(|digest| by_images.blobs.contains(digest))
         };
-        for (used, _, victim) in Victim::all(&records, &mounts) {
-            if filter.keep_storage.is_some_and(|keep| shares.bytes <= keep) {
+        let mut cache = Cache::read(self, Vec::new(), &by_images, gate)?;
+        for victim in cache.victims() {
+            if filter.keep_storage.is_some_and(|keep| cache.bytes() <= keep) {
                 break;
             }
-            if limit.is_some_and(|limit| used >= limit) {
+            if limit.is_some_and(|limit| cache.last_use(&victim) >= limit) {
                 continue;
             }
-            match victim {
-                Victim::Record(record) if filter.cache == CacheScope::Unused && used_by_image(record) => {}
-                Victim::Record(record) => {
-                    shares.forget(record);
-                    self.inner.discard(&Object::Record(record.kind.clone(), record.key), gate)?;
-                    pruned.records += 1;
-                }
-                Victim::Mount(_, mount) if mount.in_use => {}
-                Victim::Mount(copy, mount) => {
-                    self.discard_cache_mount(copy, gate)?;
-                    shares.bytes -= mount.bytes;
-                    pruned.cache_mounts += 1;
-                    pruned.bytes += mount.bytes;
-                }
+            if let Victim::Record(number) = victim
+                && filter.cache == CacheScope::Unused
+                && used_by_image(cache.record(number))
+            {
+                continue;
             }
+            cache.forget(victim, gate, pruned)?;
         }
         Ok(())
     }
 
     /// Removes downloads at which nobody is.
-    fn prune_partials(&self, limit: Option<SystemTime>, pruned: &mut Pruned) -> Result<()> {
+    pub(crate) fn prune_partials(&self, limit: Option<SystemTime>, pruned: &mut Pruned) -> Result<()> {
         let folder = self.inner.layout.partials();
         for name in files::names(&folder)? {
             let path = folder.join(name);
@@ -198,7 +186,7 @@ impl Store {
     }
 
     /// Removes notes.
-    fn prune_notes(&self, limit: Option<SystemTime>, pruned: &mut Pruned) -> Result<()> {
+    pub(crate) fn prune_notes(&self, limit: Option<SystemTime>, pruned: &mut Pruned) -> Result<()> {
         let folder = self.inner.layout.notes();
         for name in files::names(&folder)? {
             let path = folder.join(name);
@@ -212,7 +200,7 @@ impl Store {
     }
 
     /// Removes the layers and blobs that cannot be reached.
-    fn sweep(&self, gate: &Discarding, pruned: &mut Pruned) -> Result<()> {
+    pub(crate) fn sweep(&self, gate: &Discarding, pruned: &mut Pruned) -> Result<()> {
         let inner = &self.inner;
         let mut reach = self.reach_of_images()?;
         for record in inner.record_entries()? {
@@ -290,84 +278,6 @@ impl Store {
     }
 }
 
-/// What a prune of the cache may forget.
-enum Victim<'a> {
-    Record(&'a RecordEntry),
-    Mount(&'a Path, &'a CacheMountEntry),
-}
-
-impl<'a> Victim<'a> {
-    /// All there are with the time of their last use and their path, the least recently used first.
-    fn all(
-        records: &'a [RecordEntry],
-        mounts: &'a [(PathBuf, CacheMountEntry)],
-    ) -> Vec<(SystemTime, &'a Path, Victim<'a>)> {
-        let of_record =
-            |record: &'a RecordEntry| (record.used, record.path.as_path(), Victim::Record(record));
-        let of_mount = |(copy, mount): &'a (PathBuf, CacheMountEntry)| {
-            let used = mount.last_used.unwrap_or(SystemTime::UNIX_EPOCH);
-            (used, copy.as_path(), Victim::Mount(copy, mount))
-        };
-        let mut all: Vec<_> = records.iter().map(of_record).chain(mounts.iter().map(of_mount)).collect();
-        all.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
-        all
-    }
-}
-
-/// How many records need each layer and blob that no image needs, and what those take on disk.
-struct Shares {
-    counts: HashMap<Object, (u64, u64)>,
-    bytes: u64,
-    needs: HashMap<(String, Digest), Vec<Object>>,
-}
-
-impl Shares {
-    fn new(store: &Store, records: &[RecordEntry], by_images: &Reach) -> Result<Shares> {
-        let mut shares = Shares { counts: HashMap::new(), bytes: 0, needs: HashMap::new() };
-        for record in records {
-            let mut reach = Reach::default();
-            reach.add_record(&store.inner, record)?;
-            reach.add_memos(&store.inner)?;
-            let layers =
-                reach.layers.into_iter().filter(|id| !by_images.layers.contains(id)).map(Object::Layer);
-            let blobs =
-                reach.blobs.into_iter().filter(|digest| !by_images.blobs.contains(digest)).map(Object::Blob);
-            let needs: Vec<Object> = layers.chain(blobs).collect();
-            for object in &needs {
-                shares.add(store, object)?;
-            }
-            shares.needs.insert((record.kind.clone(), record.key), needs);
-        }
-        Ok(shares)
-    }
-
-    fn add(&mut self, store: &Store, object: &Object) -> Result<()> {
-        if let Some((count, _)) = self.counts.get_mut(object) {
-            *count += 1;
-            return Ok(());
-        }
-        let bytes = match object {
-            Object::Layer(id) => store.layer_bytes(id)?,
-            Object::Blob(digest) => store.blob_bytes(digest),
-            Object::Record(..) | Object::Image(_) => 0,
-        };
-        self.counts.insert(object.clone(), (1, bytes));
-        self.bytes += bytes;
-        Ok(())
-    }
-
-    fn forget(&mut self, record: &RecordEntry) {
-        for object in self.needs.remove(&(record.kind.clone(), record.key)).unwrap_or_default() {
-            if let Some((count, bytes)) = self.counts.get_mut(&object) {
-                *count -= 1;
-                if *count == 0 {
-                    self.bytes -= *bytes;
-                }
-            }
-        }
-    }
-}
-
-fn stored_at(image: &ImageRecord) -> SystemTime {
+pub(crate) fn stored_at(image: &ImageRecord) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(image.stored).unwrap_or(0))
 }

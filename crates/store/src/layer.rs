@@ -216,6 +216,7 @@ impl Layer {
     /// dropped.
     pub fn add_fs(&self, draft: LayerDraft) -> Result<()> {
         let target = self.folder().join(FS);
+        self.store.grow(self.meta.disk_size);
         self.store.inner.publish(&Object::Layer(self.id.clone()), || match fs::rename(draft.fs(), &target) {
             Err(_) if target.is_dir() => Ok(()),
             result => result.context("write", &target),

@@ -150,6 +150,11 @@ impl Layout {
         self.base.join("mount-points")
     }
 
+    /// What was written since the store was measured: a number of bytes a line.
+    pub(crate) fn growth(&self) -> PathBuf {
+        self.base.join("growth")
+    }
+
     /// One folder a running process.
     pub(crate) fn sessions(&self) -> PathBuf {
         self.base.join("sessions")

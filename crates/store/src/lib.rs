@@ -10,6 +10,7 @@
 mod archive;
 mod blob;
 mod cache_mount;
+mod check;
 mod draft;
 mod error;
 mod files;
@@ -19,6 +20,7 @@ mod image;
 mod journal;
 mod layer;
 mod layout;
+mod limit;
 mod memo;
 mod notes;
 mod object;
@@ -31,10 +33,12 @@ mod session;
 mod store;
 mod tag;
 mod usage;
+mod value;
 
 pub use archive::{Archive, ArchiveError, ArchivedImage, IMAGE_NAME, Loaded, REF_NAME};
 pub use blob::{BlobWriter, Blobs};
 pub use cache_mount::{CacheMount, CacheMountDraft, CacheMountEntry, MountSharing, Take};
+pub use check::Damage;
 pub use draft::LayerDraft;
 pub use error::{Error, Result};
 pub use gc::{CacheScope, ImageScope, PruneFilter, Pruned};

@@ -127,6 +127,7 @@ impl Partial {
         let path = self.store.inner.layout.blob(&self.digest);
         let object = Object::Blob(self.digest);
         self.store.inner.publish(&object, || fs::rename(&self.path, &path).context("write", &path))?;
+        self.store.grow(self.offset);
         Ok(self.offset)
     }
 

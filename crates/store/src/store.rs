@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) now: SystemTime,
     boot: String,
     session: Mutex<Option<Arc<Session>>>,
+    /// Bytes that this process added.
+    pub(crate) grown: AtomicU64,
 }
 
 impl Store {
@@ -57,6 +60,7 @@ impl Store {
             now,
             boot,
             session: Mutex::new(None),
+            grown: AtomicU64::new(0),
         };
         inner.check_owner(owner)?;
         inner.recover()?;

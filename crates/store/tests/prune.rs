@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{day, entry_of, image, layer, names, open, open_on, pulled, reference};
+use common::{day, entry_of, image, layer, layer_that_took, names, open, open_on, pulled, reference};
 use jettison_image::Digest;
 use jettison_store::{CacheScope, Download, ImageScope, LayerId, Object, PruneFilter, Pruned, Store};
 
@@ -132,6 +132,60 @@ fn the_least_recently_used_go_first() {
     let store = open(root.path());
     let left: Vec<bool> = (0..5).map(|number| hit(&store, &format!("layer {number}"))).collect();
     assert_eq!(left, [true, false, false, false, true]);
+}
+
+#[test]
+fn what_took_long_stays_longer() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, seconds, number) in [("slow", 60.0, 1), ("quick", 0.1, 1), ("quick but new", 0.1, 9)] {
+        let store = open_on(root.path(), number);
+        let id = layer_that_took(&store, name, seconds).id().clone();
+        store.records("step").put(&Digest::of(name.as_bytes()), &name, &[Object::Layer(id)]).unwrap();
+    }
+    let all = open(root.path()).usage().unwrap().cache.bytes;
+    let filter = |keep| PruneFilter { keep_storage: Some(keep), ..PruneFilter::default() };
+    assert_eq!(prune(root.path(), filter(all - 1)).records, 1);
+    assert!(!hit(&open(root.path()), "quick"));
+    assert_eq!(prune(root.path(), filter(all / 2)).records, 1);
+    assert!(hit(&open(root.path()), "slow"));
+}
+
+#[test]
+fn the_limit_is_kept_and_what_is_in_use_stays() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..5 {
+        cached(root.path(), &format!("layer {number}"), number);
+    }
+    let all = open(root.path()).usage().unwrap().cache.bytes;
+    let user = open_on(root.path(), 9);
+    assert_eq!(user.keep_within(0).unwrap(), Pruned::default(), "it wrote nothing");
+    assert!(hit(&user, "layer 0"));
+    let builder = open_on(root.path(), 9);
+    let nameless = image(&builder, "nameless", &[]);
+    let pruned = builder.keep_within(all / 2).unwrap();
+    assert_eq!(pruned.records, 3, "{pruned:?}");
+    assert!(pruned.images.is_empty(), "the builder has just made it");
+    let left: Vec<bool> = (0..5).map(|number| hit(&builder, &format!("layer {number}"))).collect();
+    assert_eq!(left, [true, false, false, false, true]);
+    drop((user, builder));
+    let next = open_on(root.path(), 20);
+    next.blobs().write(b"growth").unwrap();
+    let pruned = next.keep_within(0).unwrap();
+    assert_eq!(pruned.images, [nameless.config]);
+    assert_eq!(next.usage().unwrap().cache.count, 0);
+}
+
+#[test]
+fn a_check_finds_what_is_not_as_its_name_says() {
+    let root = tempfile::tempdir().unwrap();
+    let id = cached(root.path(), "layer", 0);
+    let blob = open(root.path()).blobs().write(b"blob").unwrap();
+    assert_eq!(open(root.path()).check().unwrap(), []);
+    std::fs::write(root.path().join("v1/blobs/sha256").join(blob.hex()), "blub").unwrap();
+    std::fs::write(root.path().join("v1/layers").join(id.as_str()).join("index"), "torn").unwrap();
+    let found: Vec<String> =
+        open(root.path()).check().unwrap().into_iter().map(|damage| damage.object).collect();
+    assert_eq!(found, [Object::Blob(blob).to_string(), Object::Layer(id).to_string()]);
 }
 
 #[test]

@@ -62,6 +62,9 @@ pub enum Command {
     /// Show what takes disk space
     #[command(visible_alias = "df")]
     Du(DuArgs),
+    /// Show, check or prune the build cache
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Authenticate to a registry
     Login(LoginArgs),
     /// Log out from a registry
@@ -127,6 +130,17 @@ pub enum ImageCommand {
     Prune(PruneArgs),
 }
 
+/// `cache …`
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Show each layer and cache mount: what made it, its size and its last use
+    Show,
+    /// Compare everything in the store with its digests
+    Check,
+    /// Remove unused cache
+    Prune(PruneArgs),
+}
+
 /// `builder …` and `buildx …`
 #[derive(Debug, Subcommand)]
 pub enum BuilderCommand {
@@ -162,6 +176,7 @@ impl Cli {
     pub fn verb(self) -> Command {
         match self.command {
             Command::Image(command) => command.verb(),
+            Command::Cache(command) => command.verb(),
             Command::Builder(command) | Command::Buildx(command) => command.verb(),
             Command::System(SystemCommand::Df(args)) => Command::Du(args),
             Command::System(SystemCommand::Prune(args)) => Command::Prune(args),
@@ -185,6 +200,16 @@ impl ImageCommand {
             ImageCommand::Save(args) => Command::Save(args),
             ImageCommand::Load(args) => Command::Load(args),
             ImageCommand::Prune(args) => Command::Prune(PruneArgs { images_only: true, ..args }),
+        }
+    }
+}
+
+impl CacheCommand {
+    fn verb(self) -> Command {
+        match self {
+            CacheCommand::Show => Command::Du(DuArgs { verbose: true, format: None }),
+            CacheCommand::Check => Command::Cache(CacheCommand::Check),
+            CacheCommand::Prune(args) => Command::Prune(PruneArgs { cache_only: true, ..args }),
         }
     }
 }

@@ -57,6 +57,7 @@ pub fn build(
         pull: args.pull,
         network,
         extra_hosts,
+        cache_limit: environment.cache_limit,
         explain: args.explain,
         jobs: args.jobs,
         iid_file: args.iid_file.as_ref().map(PathBuf::from),

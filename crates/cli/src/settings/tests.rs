@@ -20,8 +20,13 @@ fn verb(line: &str) -> Command {
 
 fn build(line: &str) -> Result<BuildSettings, Failure> {
     let Command::Build(args) = verb(&format!("build {line}")) else { panic!("not build") };
-    let environment =
-        Environment { root: "/store".into(), no_color: false, epoch: Some(7), docker_host: None };
+    let environment = Environment {
+        root: "/store".into(),
+        no_color: false,
+        epoch: Some(7),
+        cache_limit: None,
+        docker_host: None,
+    };
     super::build(&args, &environment, &|name| (name == "FROM_ENV").then(|| "value".to_owned()))
 }
 

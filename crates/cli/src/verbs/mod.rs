@@ -4,6 +4,7 @@ mod archive;
 mod build;
 mod call;
 mod check;
+mod check_store;
 mod completion;
 mod doctor;
 mod du;
@@ -18,7 +19,7 @@ mod run;
 mod version;
 mod workplace;
 
-use crate::args::Command;
+use crate::args::{CacheCommand, Command};
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -38,6 +39,7 @@ pub fn execute(command: Command, environment: &Environment) -> Result<u8, Failur
         Command::Load(args) => archive::load(&args, environment),
         Command::Prune(args) => prune::prune(&args, environment),
         Command::Du(args) => du::du(&args, environment),
+        Command::Cache(CacheCommand::Check) => check_store::check_store(environment),
         Command::Login(args) => registry::login(&args, environment),
         Command::Logout(args) => registry::logout(&args, environment),
         Command::Run(args) => run::run(&args, environment),
@@ -48,6 +50,7 @@ pub fn execute(command: Command, environment: &Environment) -> Result<u8, Failur
         Command::Completion { shell } => completion::completion(shell),
         // `Cli::verb` has turned docker's groups into the verbs above.
         Command::Image(_)
+        | Command::Cache(_)
         | Command::Builder(_)
         | Command::Buildx(_)
         | Command::System(_)

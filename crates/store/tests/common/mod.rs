@@ -46,9 +46,14 @@ pub fn index_of(path: &str, size: u64) -> Index {
 
 /// Makes a layer of one file.
 pub fn layer(store: &Store, name: &str) -> Layer {
+    layer_that_took(store, name, 0.5)
+}
+
+/// Makes a layer of one file that took so many seconds to make.
+pub fn layer_that_took(store: &Store, name: &str, seconds: f64) -> Layer {
     let draft = store.draft_layer().unwrap();
     std::fs::write(draft.fs().join(name), name).unwrap();
-    let facts = LayerFacts { created_by: format!("RUN touch {name}"), seconds: 0.5, ..LayerFacts::default() };
+    let facts = LayerFacts { created_by: format!("RUN touch {name}"), seconds, ..LayerFacts::default() };
     draft.commit(facts, &index_of(name, name.len() as u64)).unwrap()
 }
 
