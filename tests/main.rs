@@ -8,6 +8,7 @@
 )]
 
 mod add;
+mod advise;
 mod budgets;
 mod cache;
 mod checks;

@@ -20,7 +20,7 @@ use jettison_image::{DEFAULT_EPOCH, Descriptor, Digest, Platform, Reference};
 use jettison_plan::NetworkMode;
 use jettison_registry::{Cancel, Client};
 use jettison_report::lint::Finding;
-use jettison_report::{Problem, Report};
+use jettison_report::{Advice, DockerfileRecord, Problem, Report};
 use jettison_sandbox::Identity;
 use jettison_store::{Store, TagEntry};
 
@@ -28,12 +28,12 @@ use self::budgets::baselines;
 pub use self::checks::{Answer, Call, call, check};
 use self::outputs::{Exported, Exporter, names, refuse_unfit};
 use self::record::Recorder;
-pub(crate) use self::sources::{default_dockerfile, read_file};
+pub(crate) use self::sources::{default_dockerfile, ignore_file, read_file};
 use self::sources::{identity, named_contexts, sources};
 use self::summary::{Summary, summary};
 use crate::settings::{BuildSettings, Network};
 use crate::stored::Stored;
-use crate::{Error, Faults, SourceFile};
+use crate::{Error, Faults, SourceFile, advise};
 
 /// What a build works with.
 pub struct Workplace<'a> {
@@ -70,6 +70,8 @@ pub struct BuildReport {
     pub warnings: Faults,
     /// What BuildKit's checks say of it.
     pub checks: Vec<Finding>,
+    /// What its text alone lets one advise.
+    pub advice: Vec<Advice>,
 }
 
 /// One image that a build made.
@@ -102,6 +104,8 @@ pub fn build(
     let sources = sources(settings, workplace, stdin)?;
     let parsed = jettison_dockerfile::parse(sources.dockerfile.text.as_bytes());
     let file = SourceFile { name: sources.dockerfile.name.clone(), text: parsed.text.clone() };
+    let has_ignore_file = sources.context.as_ref().map(|context| !context.ignore.is_empty());
+    let kept = DockerfileRecord { name: file.name.clone(), text: file.text.clone(), has_ignore_file };
     let mut faults = Faults { file: file.clone(), diagnostics: parsed.diagnostics.clone() };
     if parsed.diagnostics.iter().any(|found| found.severity == Severity::Error) {
         return Err(Error::Dockerfile(Box::new(faults)));
@@ -133,12 +137,13 @@ pub fn build(
         if settings.drop_dead {
             drop_dead::drop_dead(workplace.store, built, request.epoch)?;
         }
-        recorder.remember(workplace, built)?;
+        recorder.remember(workplace, built, &kept)?;
     }
     // The checks have this one too.
     faults.diagnostics.retain(|found| found.code != "NoEmptyContinuation");
     let report = deliver(settings, workplace, &built, &baselines, faults)?;
-    Ok(BuildReport { checks, ..report })
+    let advice = advise::of_build(&request.dockerfile, &kept);
+    Ok(BuildReport { checks, advice, ..report })
 }
 
 /// Returns when the build starts, by the clock that dates what commands write.
@@ -247,7 +252,16 @@ fn deliver(
     workplace.store.sync()?;
     keep_within(settings.cache_limit, workplace)?;
     let id = index.unwrap_or_else(|| built[0].image.config);
-    let report = BuildReport { id, images, tags: names, manifest, pushed, warnings, checks: Vec::new() };
+    let report = BuildReport {
+        id,
+        images,
+        tags: names,
+        manifest,
+        pushed,
+        warnings,
+        checks: Vec::new(),
+        advice: Vec::new(),
+    };
     summary::write_files(settings, &report)?;
     Ok(report)
 }

@@ -1,7 +1,7 @@
 //! `report`: finds an image, wherever it is, reads what was never read of it, and counts.
 
-mod find;
-mod known;
+pub(crate) mod find;
+pub(crate) mod known;
 mod layers;
 
 use jettison_image::Platform;

@@ -52,3 +52,31 @@ pub struct StepRecord {
     /// The bytes of files in the layer it made.
     pub bytes: Option<u64>,
 }
+
+/// The key of a [`DockerfileRecord`] beside a record's own fields.
+const DOCKERFILE: &str = "dockerfile";
+
+/// The Dockerfile of a build, kept beside its record: advice tells the lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DockerfileRecord {
+    /// Where it was.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+    /// Whether the context had an ignore file; `None` where there was no context.
+    pub has_ignore_file: Option<bool>,
+}
+
+impl DockerfileRecord {
+    /// Reads what [`keep`](DockerfileRecord::keep) has written.
+    pub fn of(record: &serde_json::Value) -> Option<DockerfileRecord> {
+        serde_json::from_value(record.get(DOCKERFILE)?.clone()).ok()
+    }
+
+    /// Puts it beside the fields of a record; tells whether that changes the record.
+    pub fn keep(&self, record: &mut serde_json::Value) -> bool {
+        let Some(fields) = record.as_object_mut() else { return false };
+        let ours = serde_json::json!(self);
+        fields.insert(DOCKERFILE.to_owned(), ours.clone()) != Some(ours)
+    }
+}

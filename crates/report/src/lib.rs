@@ -4,6 +4,7 @@
 //! image would not start. Nothing here touches the store or the network: trees and files are passed in.
 
 mod account;
+mod advice;
 mod budgets;
 mod build_record;
 mod document;
@@ -22,8 +23,9 @@ mod start;
 mod text;
 
 pub use account::{Accounts, Cause, Compressed, CountedFile, Fate, Layer, Sums, wanted_digests};
+pub use advice::{ADVICE_RULES, Advice, Question, advice_findings, advice_json, advice_text, advise};
 pub use budgets::{Budgets, Culprits, Exceeded, Share, exceeded, exceeded_text};
-pub use build_record::{BuildRecord, StageRecord, StepRecord};
+pub use build_record::{BuildRecord, DockerfileRecord, StageRecord, StepRecord};
 pub use document::{
     Base, FileReport, ImageInfo, Instruction, LayerReport, PackageReport, Report, SCHEMA, Subject, report,
 };

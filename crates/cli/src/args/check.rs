@@ -1,4 +1,4 @@
-//! `check`.
+//! `check` and `advise`.
 
 use clap::{Args, ValueEnum};
 
@@ -32,6 +32,23 @@ pub enum Threshold {
     Style,
     /// Only what a build would fail with
     None,
+}
+
+/// Arguments of `advise`.
+#[derive(Debug, Args)]
+pub struct AdviseArgs {
+    /// Directory with a Dockerfile, a Dockerfile, or an image as `report` takes it
+    #[arg(value_name = "IMAGE|CONTEXT", default_value = ".")]
+    pub subject: String,
+    /// Dockerfile of the image (default: the one that its build remembers)
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// How to write the advice
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: CheckFormat,
+    /// Platform, where the name stands for several images
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<String>,
 }
 
 /// `--format`

@@ -13,7 +13,7 @@ mod run;
 use clap::{Parser, Subcommand};
 
 pub use build::{BuildArgs, ProgressMode};
-pub use check::{CheckArgs, CheckFormat, Threshold};
+pub use check::{AdviseArgs, CheckArgs, CheckFormat, Threshold};
 pub use fix::FixArgs;
 pub use images::{
     DuArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, PruneArgs, RmiArgs, SaveArgs, TagArgs,
@@ -37,8 +37,10 @@ pub struct Cli {
 pub enum Command {
     /// Build an image from a Dockerfile
     Build(Box<BuildArgs>),
-    /// Run docker's build checks on a Dockerfile, offline
+    /// Run docker's build checks and hadolint's rules on a Dockerfile, offline
     Check(CheckArgs),
+    /// Say what to write instead, by what it costs: of an image measured, of a Dockerfile from its text
+    Advise(AdviseArgs),
     /// List images
     Images(ImagesArgs),
     /// Show all that is known of images, as JSON

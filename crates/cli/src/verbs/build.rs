@@ -107,10 +107,29 @@ fn summary(report: &BuildReport, timeline: &Timeline, elapsed: Duration, color: 
     for image in &report.images {
         text += &image_summary(image, report.images.len() > 1);
     }
+    text += &advice_lines(report);
     for (name, digest) in &report.pushed {
         text += &format!("pushed {} {digest}\n", name.familiar());
     }
     text += &format!("{}  in {:.2} s\n", report.id, elapsed.as_secs_f64());
+    text
+}
+
+/// How many findings the end of a build names.
+const ADVICE: usize = 3;
+
+/// The first advice, and how to have all of it measured.
+fn advice_lines(report: &BuildReport) -> String {
+    let mut text = String::new();
+    for advice in report.advice.iter().take(ADVICE) {
+        let instruction = advice.instruction.split_whitespace().collect::<Vec<_>>().join(" ");
+        let instruction: String = printable(&instruction).chars().take(60).collect();
+        text += &format!("advice: {} {instruction}: {}\n", advice.rule.name, advice.why);
+    }
+    if let (false, Some(image)) = (report.advice.is_empty(), report.images.first()) {
+        let name = report.tags.first().map_or_else(|| image.id.short(), |tag| tag.familiar());
+        text += &format!("        `jettison advise {name}` measures it, and says what to write instead\n");
+    }
     text
 }
 

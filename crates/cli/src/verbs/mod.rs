@@ -1,5 +1,6 @@
 //! The verbs: settings in, what the user sees out.
 
+mod advise;
 mod archive;
 mod build;
 mod call;
@@ -28,6 +29,7 @@ pub fn execute(command: Command, environment: &Environment) -> Result<u8, Failur
     match command {
         Command::Build(args) => build::build(&args, environment),
         Command::Check(args) => check::check(&args, environment),
+        Command::Advise(args) => advise::advise(&args, environment),
         Command::Images(args) => images::images(&args, environment),
         Command::Inspect(args) => inspect::inspect(&args, environment),
         Command::History(args) => images::history(&args, environment),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jettison_build::{Built, BuiltStage, Event, Outcome, StepId, StepInfo};
 use jettison_layer::Tree;
-use jettison_report::{BuildRecord, Stage, StageRecord, StepRecord};
+use jettison_report::{BuildRecord, DockerfileRecord, Stage, StageRecord, StepRecord};
 use jettison_store::Store;
 
 use super::Workplace;
@@ -59,14 +59,22 @@ impl<'a> Recorder<'a> {
     }
 
     /// Keeps the record with an image. Of a build that found everything in the cache the record of the one before stays.
-    pub(super) fn remember(&self, workplace: &Workplace<'_>, built: &mut Built) -> Result<(), Error> {
+    pub(super) fn remember(
+        &self,
+        workplace: &Workplace<'_>,
+        built: &mut Built,
+        dockerfile: &DockerfileRecord,
+    ) -> Result<(), Error> {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let of_image = |id: StepId| steps.get(&id).cloned().unwrap_or_default();
         let executed = built.steps.iter().any(|step| step.layer.is_some() && of_image(step.id).executed);
-        if built.image.build.is_some() && !executed {
+        let store = workplace.store;
+        if let Some(record) = built.image.build.as_mut().filter(|_| !executed) {
+            if dockerfile.keep(record) {
+                store.put_image(&built.image)?;
+            }
             return Ok(());
         }
-        let store = workplace.store;
         let place = |id: &StepId| built.steps.iter().position(|step| step.id == *id);
         let mut records = Vec::new();
         for built_step in &built.steps {
@@ -95,7 +103,9 @@ impl<'a> Recorder<'a> {
             steps: records,
         };
         // Plain structs with string keys: making a value of them has nothing that can fail.
-        built.image.build = Some(serde_json::to_value(record).expect("records are plain data"));
+        let mut record = serde_json::to_value(record).expect("records are plain data");
+        dockerfile.keep(&mut record);
+        built.image.build = Some(record);
         Ok(store.put_image(&built.image)?)
     }
 }

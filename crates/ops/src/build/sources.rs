@@ -184,7 +184,7 @@ fn read_limited(reader: &mut dyn Read, path: &Path) -> Result<String, Error> {
 }
 
 /// Reads `NAME.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
-pub(super) fn ignore_file(root: &Path, dockerfile: &Path) -> Result<Patterns, Error> {
+pub(crate) fn ignore_file(root: &Path, dockerfile: &Path) -> Result<Patterns, Error> {
     let mut own = dockerfile.as_os_str().to_owned();
     own.push(".dockerignore");
     for path in [PathBuf::from(own), root.join(".dockerignore")] {

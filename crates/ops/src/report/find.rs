@@ -13,7 +13,7 @@ const PREFIXES: [&str; 4] = ["oci-layout://", "oci:", "oci-archive:", "docker-ar
 
 /// Finds an image: what has a prefix is a file or directory; else the store is asked, then the file system, then the
 /// registry.
-pub(super) fn find(
+pub(crate) fn find(
     store: &Store,
     text: &str,
     platform: &Platform,

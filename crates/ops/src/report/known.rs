@@ -1,9 +1,10 @@
 //! What is known of an image besides its bytes: which layers are the base's, and its packages.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use jettison_image::{Digest, Digester};
-use jettison_layer::{Kind, Tree};
+use jettison_layer::{Content, Kind, Tree};
 use jettison_report::{BuildRecord, Inventory};
 use jettison_store::Object;
 
@@ -62,10 +63,21 @@ pub(super) fn packages(stored: &Stored<'_>, tree: &Tree) -> Result<Inventory, Er
 }
 
 fn look(stored: &Stored<'_>, tree: &Tree) -> Result<Inventory, Error> {
-    let count = stored.layers().len();
-    let contents =
-        (0..count).map(|number| Ok(stored.content(number)?.1)).collect::<Result<Vec<_>, Error>>()?;
-    let open = |path: &[u8]| -> io::Result<Option<Box<dyn jettison_report::Content>>> {
+    let contents = contents(stored)?;
+    Ok(jettison_report::inventory(tree, &opener(tree, &contents)))
+}
+
+/// Returns the contents of all layers, lowest first.
+pub(crate) fn contents(stored: &Stored<'_>) -> Result<Vec<Arc<dyn Content>>, Error> {
+    (0..stored.layers().len()).map(|number| Ok(stored.content(number)?.1)).collect()
+}
+
+/// Opens the files of a tree.
+pub(crate) fn opener<'a>(
+    tree: &'a Tree,
+    contents: &'a [Arc<dyn Content>],
+) -> impl Fn(&[u8]) -> io::Result<Option<Box<dyn jettison_report::Content>>> + 'a {
+    move |path| {
         let Some(node) = tree.get(path) else { return Ok(None) };
         let (layer, entry) = node.content();
         if !matches!(entry.kind, Kind::File { .. }) {
@@ -77,6 +89,5 @@ fn look(stored: &Stored<'_>, tree: &Tree) -> Result<Inventory, Error> {
         let mut bytes = Vec::new();
         contents[layer].open(entry)?.read_to_end(&mut bytes)?;
         Ok(Some(Box::new(io::Cursor::new(bytes))))
-    };
-    Ok(jettison_report::inventory(tree, &open))
+    }
 }

@@ -26,6 +26,7 @@ pub use file::BuildError;
 pub use finding::{Finding, Level, Rule};
 pub use formats::{findings_json, github, sarif};
 pub use hadolint::RULES as HADOLINT_RULES;
+pub(crate) use hadolint::run_text;
 pub use options::{CheckOptions, OptionsError};
 pub use outline::{Outline, OutlineArg, OutlineMount, outline};
 pub use targets::{Target, targets};

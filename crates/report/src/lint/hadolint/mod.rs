@@ -12,7 +12,7 @@ mod transfers;
 
 use super::finding::{Level, Rule};
 
-pub(crate) use placed::{Placed, place};
+pub(crate) use placed::{Placed, place, run_text};
 pub(crate) use pragma::Pragmas;
 
 /// A rule as data; those of level `ignore` run only if `# check=experimental=` names them.

@@ -1,0 +1,131 @@
+//! `advise`: what to write instead, for an image or for a Dockerfile alone.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jettison_dockerfile::Parsed;
+use jettison_dockerfile::ignore::Patterns;
+use jettison_image::Platform;
+use jettison_layer::Tree;
+use jettison_report::{Advice, DockerfileRecord, Question};
+use jettison_store::Store;
+
+use crate::Error;
+use crate::build::{default_dockerfile, ignore_file, read_file};
+use crate::report::{find, known, of_stored};
+use crate::stored::Stored;
+use crate::transfer::Transfer;
+
+/// Advice, and the Dockerfile that it is about, where that is known.
+#[derive(Debug)]
+pub struct Advised {
+    /// The Dockerfile's name; empty where there is none.
+    pub name: String,
+    /// The Dockerfile.
+    pub dockerfile: Option<Parsed>,
+    /// What to write instead, the heaviest first.
+    pub advice: Vec<Advice>,
+}
+
+/// Gives advice on `subject`: a directory with a Dockerfile, a Dockerfile, or an image as `report` finds it. The Dockerfile
+/// of an image is `dockerfile`, or the one that its build remembers.
+pub fn advise(
+    store: &Store,
+    subject: &str,
+    dockerfile: Option<&Path>,
+    platform: &Platform,
+    transfer: Transfer<'_>,
+) -> Result<Advised, Error> {
+    if let Some(text) = written(Path::new(subject), dockerfile)? {
+        return Ok(text);
+    }
+    let stored = Stored::open(store, find::find(store, subject, platform, transfer)?)?;
+    let report = of_stored(&stored, subject)?;
+    let remembered = stored.record.build.as_ref().and_then(DockerfileRecord::of);
+    let (name, text, has_ignore_file) = match (dockerfile, remembered) {
+        (Some(path), _) => (path.display().to_string(), Some(read_file(path)?), None),
+        (None, Some(known)) => (known.name, Some(known.text), known.has_ignore_file),
+        (None, None) => (String::new(), None, None),
+    };
+    let dockerfile = text.map(|text| jettison_dockerfile::parse(text.as_bytes()));
+    let tree = stored.tree()?.unwrap_or_else(|| Tree::new(Vec::new()));
+    let contents = known::contents(&stored)?;
+    let open = known::opener(&tree, &contents);
+    let question = Question {
+        dockerfile: dockerfile.as_ref(),
+        has_ignore_file,
+        context: &[],
+        report: Some(&report),
+        open: Some(&open),
+    };
+    let advice = jettison_report::advise(&question);
+    Ok(Advised { name, dockerfile, advice })
+}
+
+/// Gives advice on a Dockerfile alone; `None` where `subject` is no context and no Dockerfile.
+fn written(subject: &Path, dockerfile: Option<&Path>) -> Result<Option<Advised>, Error> {
+    let (root, path, text): (PathBuf, PathBuf, String) = match (subject.is_dir(), dockerfile) {
+        (true, Some(path)) => (subject.to_owned(), path.to_owned(), read_file(path)?),
+        (true, None) if is_layout(subject) => return Ok(None),
+        (true, None) => {
+            let (path, text) = default_dockerfile(subject)?;
+            (subject.to_owned(), path, text)
+        }
+        (false, None) if is_dockerfile(subject) => {
+            let root = subject.parent().map(Path::to_owned).unwrap_or_default();
+            (root, subject.to_owned(), read_file(subject)?)
+        }
+        (false, _) => return Ok(None),
+    };
+    let parsed = jettison_dockerfile::parse(text.as_bytes());
+    let ignore = ignore_file(&root, &path)?;
+    let context = names(&root, &ignore)?;
+    let question = Question {
+        dockerfile: Some(&parsed),
+        has_ignore_file: Some(!ignore.is_empty()),
+        context: &context,
+        report: None,
+        open: None,
+    };
+    let advice = jettison_report::advise(&question);
+    Ok(Some(Advised { name: path.display().to_string(), dockerfile: Some(parsed), advice }))
+}
+
+/// An OCI layout is a directory too.
+fn is_layout(path: &Path) -> bool {
+    path.join("oci-layout").exists() && path.join("index.json").exists()
+}
+
+fn is_dockerfile(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    path.is_file() && (name.contains("dockerfile") || name.contains("containerfile"))
+}
+
+/// Lists the context's top folder, less what is ignored.
+fn names(root: &Path, ignore: &Patterns) -> Result<Vec<String>, Error> {
+    let failed = |source: io::Error| Error::io("read", root, source);
+    let mut names = Vec::new();
+    for entry in
+        fs::read_dir(if root.as_os_str().is_empty() { Path::new(".") } else { root }).map_err(failed)?
+    {
+        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if !ignore.matches_or_parent_matches(&name) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Gives advice on the Dockerfile of a build, from its text alone.
+pub(crate) fn of_build(dockerfile: &Parsed, record: &DockerfileRecord) -> Vec<Advice> {
+    let question = Question {
+        dockerfile: Some(dockerfile),
+        has_ignore_file: record.has_ignore_file,
+        context: &[],
+        report: None,
+        open: None,
+    };
+    jettison_report::advise(&question)
+}
