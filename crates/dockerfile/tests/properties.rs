@@ -1,11 +1,10 @@
 //! Nothing that comes in makes the crate panic, and every span is a piece of the text.
 
+mod common;
+
+use common::{check_parse, check_patterns, check_word};
 use jettison_dockerfile::{
-    Dockerfile, HeredocWord, Instruction, Kind, LineIndex, Source, Span, Word, csv_fields, glob,
-    ignore::{ParentMatch, Patterns},
-    nodes::{Node, parse_nodes},
-    parse, parse_instruction,
-    words::Expander,
+    Kind, csv_fields, glob, ignore::Patterns, parse, parse_instruction, words::Expander,
 };
 use proptest::prelude::*;
 
@@ -73,73 +72,6 @@ fn dockerfile() -> impl Strategy<Value = String> {
     prop::collection::vec(pieces, 0..60).prop_map(|pieces| pieces.concat())
 }
 
-fn check_span(text: &str, span: Span) {
-    assert!(span.start <= span.end && text.get(span.range()).is_some(), "{span:?} in {text:?}");
-}
-
-fn check_node(text: &str, node: &Node) {
-    check_span(text, node.span);
-    let words = node.flags.iter().chain(&node.arguments).chain([&node.keyword]);
-    words.for_each(|word| check_span(text, word.span));
-    node.heredocs.iter().for_each(|heredoc| check_span(text, heredoc.span));
-    if let Some(nested) = &node.nested {
-        check_node(text, nested);
-    }
-}
-
-/// Collects the words of an instruction.
-fn words(instruction: &Instruction) -> Vec<&Word> {
-    match &instruction.kind {
-        Kind::From { platform, image, name } => platform.iter().chain([image]).chain(name).collect(),
-        Kind::Run(run) => {
-            run.mounts.iter().chain(&run.network).chain(&run.security).chain(&run.devices).collect()
-        }
-        Kind::Copy(copy) => {
-            let sources = copy.transfer.sources.iter().filter_map(|source| match source {
-                Source::Path(word) => Some(word),
-                Source::Heredoc(_) => None,
-            });
-            sources.chain(&copy.from).chain([&copy.transfer.destination]).collect()
-        }
-        Kind::Env(pairs) | Kind::Label(pairs) => {
-            pairs.iter().flat_map(|pair| [&pair.name, &pair.value]).collect()
-        }
-        Kind::Arg(arguments) => arguments
-            .iter()
-            .flat_map(|argument| [&argument.name].into_iter().chain(&argument.default))
-            .collect(),
-        Kind::Expose(words) | Kind::Volume(words) => words.iter().collect(),
-        Kind::Workdir(word) | Kind::User(word) | Kind::StopSignal(word) | Kind::Maintainer(word) => {
-            vec![word]
-        }
-        Kind::Onbuild { instruction: Some(instruction), .. } => words(instruction),
-        _ => Vec::new(),
-    }
-}
-
-fn check_tree(text: &str, dockerfile: &Dockerfile) {
-    for instruction in &dockerfile.instructions {
-        check_span(text, instruction.span);
-        check_span(text, instruction.keyword.span);
-        words(instruction).into_iter().for_each(|word| check_span(text, word.span));
-    }
-    let directives = dockerfile.directives.syntax.iter().chain(&dockerfile.directives.check);
-    directives.for_each(|word| check_span(text, word.span));
-}
-
-fn check_parse(input: &[u8]) {
-    let parsed = parse(input);
-    check_tree(&parsed.text, &parsed.dockerfile);
-    let index = LineIndex::new(&parsed.text);
-    for diagnostic in &parsed.diagnostics {
-        check_span(&parsed.text, diagnostic.span);
-        let position = index.position(diagnostic.span.start);
-        assert!(position.line >= 1 && position.column >= 1);
-    }
-    let nodes = parse_nodes(&parsed.text);
-    nodes.nodes.iter().for_each(|node| check_node(&parsed.text, node));
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -172,17 +104,7 @@ proptest! {
 
     #[test]
     fn any_word_can_be_expanded(word in "[$a-c{}:#%/?+*\\\\'\"<` \u{e9}=-]{0,40}", value in "[abc*/ \n]{0,12}", flags in 0u8..32) {
-        let expander = Expander {
-            escape: if flags & 1 == 0 { '\\' } else { '`' },
-            raw_quotes: flags & 2 != 0,
-            raw_escapes: flags & 4 != 0,
-            skip_unset: flags & 8 != 0,
-            skip_quotes: flags & 16 != 0,
-        };
-        let env = |name: &str| (name != "c").then(|| value.clone());
-        let _ = expander.expand(&word, &env);
-        let _ = expander.expand_words(&word, &env);
-        let _ = HeredocWord::parse(&word);
+        check_word(&word, &value, flags);
     }
 
     #[test]
@@ -203,13 +125,7 @@ proptest! {
 
     #[test]
     fn any_pattern_can_be_matched(pattern in "[!ab*?/.^$\\\\\\[\\]\u{e9}-]{0,16}", path in prop::collection::vec(any::<u8>(), 0..12)) {
-        let _ = glob::matches(&pattern, &path);
-        let _ = glob::has_wildcards(&pattern);
-        if let Ok(patterns) = Patterns::new([&pattern]) {
-            let _ = patterns.matches_or_parent_matches(&path);
-            let _ = patterns.may_include_below(&path);
-        }
-        let _ = Patterns::parse(&path);
+        check_patterns(pattern.as_bytes(), &path);
     }
 
     #[test]
@@ -229,15 +145,7 @@ proptest! {
         texts in prop::collection::vec("!?[ab*]{1,2}(/(\\*\\*|[ab?*]{1,2})){0,3}", 1..5),
         path in "[ab]{1,2}(/[ab]{1,2}){1,3}",
     ) {
-        let patterns = Patterns::new(&texts).expect("valid");
-        let mut parent = ParentMatch::default();
-        let mut skipped = false;
-        let mut ignored = false;
-        for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
-            (ignored, parent) = patterns.matches_below(&path[..end], &parent);
-            skipped |= ignored && end < path.len() && !patterns.may_include_below(&path[..end]);
-        }
-        prop_assert!(ignored || !skipped, "{texts:?} includes {path} in a directory that was skipped");
+        check_patterns(texts.join("\n").as_bytes(), path.as_bytes());
     }
 
     #[test]
