@@ -2,11 +2,12 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use jettison_testkit::{Context, Who};
+use jettison_testkit::{Context, Served, WebServer, Who};
 
-use crate::{Bench, context_of};
+use crate::{Bench, context_of, failure_of, image_of};
 
 /// Steps of every kind, with what usually differs: new files and directories, owners, modes, links, many files, files
 /// that are made at once in several stages.
@@ -91,4 +92,74 @@ fn what_a_command_writes_is_its_own() {
     let context = Context::of("FROM busybox\nRUN date +%s%N > /when\n");
     let build = || Bench::new().image(&context, &[]).digest.to_string();
     assert_ne!(build(), build());
+}
+
+/// A Dockerfile may bring its own date; the environment goes before it, and a build argument before both.
+#[test]
+fn the_epoch_can_be_an_argument() {
+    let created = |dockerfile: &str, variable: Option<&str>, flags: &[&str]| {
+        let mut bench = Bench::new();
+        if let Some(variable) = variable {
+            bench.jettison.set("SOURCE_DATE_EPOCH", variable);
+        }
+        bench.image(&context_of(dockerfile, &[("f", "")]), flags).config.created.clone().unwrap()
+    };
+    let plain = "FROM scratch\nCOPY f /\n";
+    let own = "ARG SOURCE_DATE_EPOCH=100\nFROM scratch\nCOPY f /\n";
+    assert_eq!(created(own, None, &[]), "1970-01-01T00:01:40Z");
+    assert_eq!(created(own, Some("50"), &[]), "1970-01-01T00:00:50Z");
+    assert_eq!(created(plain, Some("50"), &["--build-arg", "SOURCE_DATE_EPOCH=7"]), "1970-01-01T00:00:07Z");
+    let wrong = "ARG SOURCE_DATE_EPOCH=soon\nFROM scratch\nCOPY f /\n";
+    failure_of(wrong, &[("f", "")]).says("invalid SOURCE_DATE_EPOCH: soon").says("Dockerfile:1");
+}
+
+/// A stage that only adds a file stands for the date of that file.
+#[test]
+fn the_epoch_can_be_the_date_of_a_file() {
+    let web = WebServer::start();
+    web.serve("/f", Served::new("text").header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"));
+    let dockerfile = |line: &str| {
+        format!(
+            "ARG SOURCE_DATE_EPOCH=source\nFROM scratch AS source\n{line}\n\
+             FROM busybox\nARG SOURCE_DATE_EPOCH\nRUN echo $SOURCE_DATE_EPOCH > /epoch\n"
+        )
+    };
+    let image = image_of(&dockerfile(&format!("ADD {} /", web.url("/f"))), &[]);
+    assert_eq!(image.tree().text("/epoch"), "784111777\n");
+    assert_eq!(image.config.created.as_deref(), Some("1994-11-06T08:49:37Z"));
+    failure_of(&dockerfile("COPY f /"), &[("f", "")]).says("source-only").says("Dockerfile:1");
+}
+
+/// Adds a program of this machine, with its libraries, to the folder `tools` of a context.
+fn tool(context: Context, name: &str) -> Context {
+    let path = format!("/usr/bin/{name}");
+    let listing = Command::new("ldd").arg(&path).output().unwrap();
+    let listing = String::from_utf8(listing.stdout).unwrap();
+    let libraries = listing.split_whitespace().filter(|word| word.starts_with('/'));
+    libraries.chain([path.as_str()]).fold(context, |context, path| {
+        context.file_with_mode(&format!("tools{path}"), 0o755, fs::read(path).unwrap())
+    })
+}
+
+/// Formats that record times keep what programs wrote: docs/compatibility.md lists them with what to do about it.
+#[test]
+fn formats_that_record_times_are_left_alone() {
+    let dockerfile = "FROM busybox\nCOPY tools /\nWORKDIR /w\n\
+        RUN echo text > f && touch -d @$((1000000000 + $(od -An -N3 -tu4 /dev/urandom))) f && \
+        /usr/bin/gzip -c f > gzip && /usr/bin/gzip -nc f > gzip-n && \
+        /usr/bin/ar qcU ar f && /usr/bin/ar qcD ar-D f && \
+        /usr/bin/tar -cf tar f && /usr/bin/tar --mtime=@0 -cf tar-mtime f && rm f\n";
+    let context = ["gzip", "ar", "tar"].into_iter().fold(Context::of(dockerfile), tool);
+    let [one, two] = [0, 1].map(|_| Bench::new().image(&context, &[]).tree());
+    for (file, equal) in [
+        ("gzip", false),
+        ("gzip-n", true),
+        ("ar", false),
+        ("ar-D", true),
+        ("tar", false),
+        ("tar-mtime", true),
+    ] {
+        let path = format!("/w/{file}");
+        assert_eq!(one.get(&path).content == two.get(&path).content, equal, "{file}");
+    }
 }

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::net::TcpListener;
 
-use jettison_testkit::Context;
+use jettison_testkit::{Context, Jettison};
 
-use crate::{Bench, failure_of, image_of};
+use crate::{BINARY, Bench, context_of, failure_of, image_of};
 
 const TARGETS: &str = "\
 FROM busybox AS base
@@ -93,6 +93,15 @@ fn a_named_context_takes_the_place_of_a_stage_or_an_image() {
         )
         .tree();
     assert!(tree.has("/g") && tree.has("/lib64"));
+}
+
+#[test]
+fn a_named_context_can_be_the_empty_image() {
+    let context =
+        context_of("FROM busybox AS base\nCOPY f /f\nFROM scratch\nCOPY --from=base / /\n", &[("f", "")]);
+    let tree =
+        Jettison::new(BINARY).image(&context, &["--build-context", "busybox=docker-image://scratch"]).tree();
+    assert_eq!(tree.entries().map(|(path, _)| path).collect::<Vec<_>>(), ["f"]);
 }
 
 #[test]

@@ -80,10 +80,12 @@ impl Images<'_> {
                     let image = archive.select(tag.as_deref(), *digest, platform)?;
                     self.stored(&archive.import(self.store, &image)?, None)
                 }
-                Some(NamedContext::Directory(_) | NamedContext::Remote) | None => Err(Error::Image {
-                    image: name.clone(),
-                    why: "the named context holds no image".to_owned(),
-                }),
+                Some(NamedContext::Directory(_) | NamedContext::Remote | NamedContext::Scratch) | None => {
+                    Err(Error::Image {
+                        image: name.clone(),
+                        why: "the named context holds no image".to_owned(),
+                    })
+                }
             },
         }
     }

@@ -20,6 +20,7 @@ mod git;
 mod keys;
 mod layers;
 mod look_up;
+mod remote_date;
 mod request;
 mod run_mounts;
 mod run_step;

@@ -9,7 +9,7 @@ use crate::base::Images;
 use crate::{Environment, Error, NamedContext};
 
 /// Returns the config of what a FROM names, after expansion; asks its registry if the store does not know it. None for
-/// a named context that holds files.
+/// a named context that holds files, or nothing.
 pub fn base_config(
     name: &str,
     platform: &Platform,

@@ -70,4 +70,6 @@ pub enum NamedContext {
         /// Which of its images, by digest.
         digest: Option<Digest>,
     },
+    /// The empty image.
+    Scratch,
 }

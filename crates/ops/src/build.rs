@@ -3,6 +3,7 @@
 mod budgets;
 mod checks;
 mod drop_dead;
+mod epoch;
 mod outputs;
 mod record;
 mod sources;
@@ -111,9 +112,15 @@ pub fn build(
         return Err(Error::Dockerfile(Box::new(faults)));
     }
     let (kinds, contexts) = named_contexts(settings)?;
+    let environment = environment(workplace);
+    let mut plan = plan_request(settings, kinds);
+    let failed = |source| Error::Build { dockerfile: Box::new(file.clone()), source: Box::new(source) };
+    let started = started(workplace.store)?;
+    let epoch = epoch::settle(settings, &environment, started, &parsed, &mut plan).map_err(failed)?;
+    let settings = &BuildSettings { epoch, ..settings.clone() };
     let request = jettison_build::Request {
         dockerfile: parsed,
-        plan: plan_request(settings, kinds),
+        plan,
         platforms: settings.platforms.clone(),
         context: sources.context.clone(),
         contexts,
@@ -126,12 +133,10 @@ pub fn build(
         explain: settings.explain,
         jobs: settings.jobs.get(),
         epoch: settings.epoch.unwrap_or(DEFAULT_EPOCH),
-        started: started(workplace.store)?,
+        started,
     };
-    let environment = environment(workplace);
     let strict = checks::refuse_if_asked(&request, &environment, &file)?;
-    let mut built = jettison_build::build(&request, &environment)
-        .map_err(|source| Error::Build { dockerfile: Box::new(file), source: Box::new(source) })?;
+    let mut built = jettison_build::build(&request, &environment).map_err(failed)?;
     let checks = if strict { Vec::new() } else { checks::of_build(&request, &environment)? };
     for built in &mut built {
         if settings.drop_dead {

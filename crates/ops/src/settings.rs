@@ -101,6 +101,8 @@ pub enum NamedContext {
     Remote(Remote),
     /// An image of the store or a registry: `docker-image://REF`.
     Image(Reference),
+    /// The empty image: `docker-image://scratch`.
+    Scratch,
     /// An image of an OCI layout: `oci-layout://DIR[:TAG|@DIGEST]`.
     Layout {
         /// The layout's directory.

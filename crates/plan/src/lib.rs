@@ -4,6 +4,7 @@
 //! planner has to know of base images it asks through a function; it does no I/O itself.
 
 mod context;
+mod epoch;
 mod error;
 mod graph;
 mod history;
@@ -17,6 +18,7 @@ mod scope;
 mod stages;
 
 pub use context::context_key;
+pub use epoch::{Epoch, SOURCE_DATE_EPOCH, source_date_epoch};
 pub use error::Error;
 pub use graph::{
     Access, Chmod, Copy, CopySource, Graph, ImageSource, InlineFile, Label, Limit, Mount, MountKind,

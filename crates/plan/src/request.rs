@@ -71,6 +71,8 @@ pub enum ContextKind {
     Remote(Remote),
     /// An image.
     Image,
+    /// Nothing: the empty image.
+    Scratch,
 }
 
 /// A base image as the planner sees it.

@@ -273,6 +273,7 @@ impl<'a> Planner<'a, '_> {
             ContextKind::Directory => Named::Directory(key),
             ContextKind::Remote(remote) => Named::Remote(remote.clone()),
             ContextKind::Image => Named::Image(ImageSource::Context(key)),
+            ContextKind::Scratch => Named::Scratch,
         })
     }
 

@@ -10,7 +10,7 @@ use crate::{
     Base, ContextKind, Error, Graph, ImageSource, NetworkMode, Operation, Request, context_key, plan,
 };
 
-fn request() -> Request {
+pub(crate) fn request() -> Request {
     Request {
         target: None,
         build_args: BTreeMap::new(),

@@ -171,6 +171,9 @@ fn named_context(text: &str) -> Result<(String, NamedContext), Failure> {
         return Err(bad("expected NAME=SOURCE"));
     }
     let name = context_name(name);
+    if source == "docker-image://scratch" {
+        return Ok((name, NamedContext::Scratch));
+    }
     if let Some(image) = source.strip_prefix("docker-image://") {
         let image = Reference::parse(image).map_err(|error| bad(&error.to_string()))?;
         return Ok((name, NamedContext::Image(image)));

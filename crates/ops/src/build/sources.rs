@@ -235,6 +235,7 @@ pub(super) fn named_contexts(settings: &BuildSettings) -> Result<Contexts, Error
     let mut contexts = BTreeMap::new();
     for (name, source) in &settings.named_contexts {
         let (kind, context) = match source {
+            NamedContext::Scratch => (ContextKind::Scratch, BuildContext::Scratch),
             NamedContext::Directory(path) => {
                 // One that nobody uses is not looked at: whether it is there shows when it is read.
                 let ignore = ignore_file(path, &path.join("Dockerfile"))?;
