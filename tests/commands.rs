@@ -166,6 +166,15 @@ fn the_context_can_come_from_standard_input() {
 }
 
 #[test]
+fn a_dockerfile_in_lower_case_is_found() {
+    let bench = Bench::new();
+    let context = Context::new().file("dockerfile", "FROM scratch\nCOPY f /lower\n").file("f", "");
+    assert!(bench.image(&context, &[]).tree().has("/lower"));
+    let both = context.file("Dockerfile", "FROM scratch\nCOPY f /upper\n");
+    assert!(bench.image(&both, &[]).tree().has("/upper"));
+}
+
+#[test]
 fn version_help_and_completions_are_there() {
     let bench = Bench::new();
     assert!(bench.jettison.ok(&["version"]).stdout.contains("0."));

@@ -2,7 +2,7 @@
 
 use jettison_testkit::Context;
 
-use crate::{Bench, context_of, image_of};
+use crate::{Bench, context_of, failure_of, image_of};
 
 #[test]
 fn instructions_set_the_config() {
@@ -135,4 +135,78 @@ fn directives_comments_and_continuations() {
 fn windows_line_ends_are_line_ends() {
     let image = image_of("FROM busybox\r\nENV A=1\r\nRUN echo $A > /f\r\n", &[]);
     assert_eq!(image.tree().text("/f"), "1\n");
+}
+
+/// Of ENV and ARG the later one is what commands see; only ENV is in the image, so that it is what a stage built on it sees.
+#[test]
+fn the_last_of_env_and_arg_counts_until_the_stage_ends() {
+    let dockerfile =
+        "FROM busybox AS base\nENV V=env\nARG V=arg\nRUN echo $V > /base\nFROM base\nRUN echo $V > /child\n";
+    let image = image_of(dockerfile, &[]);
+    assert_eq!(image.tree().text("/base"), "arg\n");
+    assert_eq!(image.tree().text("/child"), "env\n");
+    assert!(image.config.config.env.contains(&"V=env".to_owned()));
+}
+
+#[test]
+fn an_argument_without_a_value_is_not_set() {
+    let dockerfile = "FROM busybox\nARG EMPTY=\nARG UNSET\nRUN echo \"${EMPTY-unset}.${UNSET-unset}\" > /f\n";
+    assert_eq!(image_of(dockerfile, &[]).tree().text("/f"), ".unset\n");
+}
+
+/// The table of the language's description: who is expanded, and who is left to the shell.
+#[test]
+fn variables_are_expanded_where_docker_expands_them() {
+    let dockerfile = r#"ARG IMAGE=busybox
+FROM ${IMAGE} AS base
+ENV name=KEY dir=/there ports="80 81/udp" id=7 text="a b" file=f
+ENV $name=$text
+LABEL $name="${text% b}"
+EXPOSE $ports
+USER $id
+VOLUME $dir/v
+WORKDIR $dir
+STOPSIGNAL $id
+COPY --chown=$id:8 --chmod=6$id$id $file ${dir}/copied
+COPY ["${file}", "$dir/listed"]
+CMD ["$name"]
+ENTRYPOINT $name
+HEALTHCHECK CMD $name
+"#;
+    let image = image_of(dockerfile, &[("f", "")]);
+    let config = &image.config.config;
+    assert!(config.env.contains(&"KEY=a b".to_owned()), "{:?}", config.env);
+    assert_eq!(config.labels.get("KEY").map(String::as_str), Some("a"));
+    assert_eq!(config.exposed_ports.keys().collect::<Vec<_>>(), ["80/tcp", "81/udp"]);
+    assert_eq!(config.volumes.keys().collect::<Vec<_>>(), ["/there/v"]);
+    assert_eq!(
+        (config.user.as_str(), config.working_dir.as_str(), config.stop_signal.as_str()),
+        ("7", "/there", "7")
+    );
+    let tree = image.tree();
+    let copied = tree.get("/there/copied");
+    assert_eq!((copied.uid, copied.gid, copied.mode), (7, 8, 0o677));
+    assert!(tree.has("/there/listed"));
+    assert_eq!(config.cmd.as_deref().unwrap(), ["$name"]);
+    assert_eq!(config.entrypoint.as_deref().unwrap(), ["/bin/sh", "-c", "$name"]);
+    assert_eq!(config.healthcheck.as_ref().unwrap().test, ["CMD-SHELL", "$name"]);
+}
+
+#[test]
+fn a_stage_of_another_case_is_an_image() {
+    failure_of("FROM busybox AS Base\nFROM Base\nRUN true\n", &[]).says("Dockerfile:2");
+    let copied = image_of("FROM busybox AS Base\nFROM scratch\nCOPY --from=BASE /etc/group /g\n", &[]);
+    assert!(copied.tree().has("/g"));
+}
+
+/// docker gives each of them a layer, and tools count on it.
+#[test]
+fn steps_that_change_nothing_have_a_layer() {
+    let layers = |lines: &str| image_of(&format!("FROM busybox\n{lines}"), &[("f", "")]).layer_count();
+    let base = layers("");
+    for lines in ["RUN true\n", "COPY none* /\n", "WORKDIR /etc\n"] {
+        assert_eq!(layers(lines), base + 1, "{lines}");
+    }
+    assert_eq!(layers("WORKDIR /\n"), base);
+    assert_eq!(layers("ENV a=b\nEXPOSE 1\nUSER 1\nCMD x\n"), base);
 }

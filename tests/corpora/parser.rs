@@ -9,7 +9,7 @@ use jettison_dockerfile::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Tally, folder, rows, same, text};
+use crate::support::{self, Tally, cases, folder, rows, same, text};
 
 /// Prints a node as BuildKit's `Node.Dump`.
 fn dump(node: &Node) -> String {
@@ -217,45 +217,34 @@ fn corpora_real_dockerfiles() {
 
 #[test]
 fn corpora_ast_dumps() {
-    let Some(entries) = folder().and_then(|folder| fs::read_dir(folder.join("parser/ast")).ok()) else {
-        return;
-    };
     let mut tally = Tally::new("ast");
-    for entry in entries {
-        let path = entry.expect("a readable folder").path();
+    for (name, path) in cases("parser/ast") {
         let input = fs::read_to_string(path.join("Dockerfile")).expect("a Dockerfile");
         let expected = fs::read_to_string(path.join("result")).expect("a result");
-        tally.case(
-            &path.to_string_lossy(),
-            same("dump", dump_all(&parse_nodes(&input)).as_str(), expected.trim_end()),
-        );
+        tally.case(&name, same("dump", dump_all(&parse_nodes(&input)).as_str(), expected.trim_end()));
     }
     tally.finish();
 }
 
 #[test]
 fn corpora_negative() {
-    let Some(entries) = folder().and_then(|folder| fs::read_dir(folder.join("parser/negative")).ok()) else {
-        return;
-    };
     let mut tally = Tally::new("negative");
-    for entry in entries {
-        let path = entry.expect("a readable folder").path();
+    for (name, path) in cases("parser/negative") {
         let input = fs::read(path.join("Dockerfile")).expect("a Dockerfile");
-        tally.case(&path.to_string_lossy(), same("an error", parse(&input).has_errors(), true));
+        tally.case(&name, same("an error", parse(&input).has_errors(), true));
     }
     tally.finish();
 }
 
 #[test]
 fn corpora_lines() {
-    let Some(folder) = folder() else { return };
-    let Ok(input) = fs::read_to_string(folder.join("parser/lines/Dockerfile")) else { return };
-    let expected = fs::read_to_string(folder.join("parser/lines/expect.json")).expect("an expectation");
-    let expected: Value = serde_json::from_str(&expected).expect("JSON");
     let mut tally = Tally::new("lines");
-    let lines: Vec<(usize, usize)> = parse_nodes(&input).nodes.iter().map(|node| node.lines).collect();
-    tally.case("children", same("lines", json!(lines), expected["children"].clone()));
+    if let Some(path) = folder().map(|folder| folder.join("parser/lines")).filter(|path| path.is_dir()) {
+        let input = fs::read_to_string(path.join("Dockerfile")).expect("a Dockerfile");
+        let expected = support::json(&path.join("expect.json"));
+        let lines: Vec<(usize, usize)> = parse_nodes(&input).nodes.iter().map(|node| node.lines).collect();
+        tally.case("children", same("lines", &json!(lines), &expected["children"]));
+    }
     tally.finish();
 }
 

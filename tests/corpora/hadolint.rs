@@ -6,7 +6,8 @@ use std::fs;
 use jettison_dockerfile::parse;
 use jettison_report::lint::{CheckOptions, Request, all_checks};
 
-use crate::support::{folder, plan, rows, text};
+use crate::build_checks::plan;
+use crate::support::{folder, rows, say, text};
 
 /// At least so many of a hundred findings made by either must be made by both: in all, and of each rule of which there
 /// are at least [`MANY`].
@@ -28,7 +29,7 @@ fn findings(dockerfile: &[u8]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn specs() {
+fn corpora_hadolint_specs() {
     let rows = rows("lint/hadolint_specs.jsonl");
     let total = rows.len();
     let mut wrong = 0;
@@ -37,10 +38,10 @@ fn specs() {
             findings(text(&row, "dockerfile").as_bytes()).iter().any(|(code, _)| code == text(&row, "rule"));
         if Some(fires) != row["expect"].as_bool() {
             wrong += 1;
-            println!("{}: {} {:?}", text(&row, "id"), row["expect"], text(&row, "dockerfile"));
+            say(&format!("{}: {} {:?}", text(&row, "id"), row["expect"], text(&row, "dockerfile")));
         }
     }
-    println!("{wrong} of {total} specs are not kept");
+    say(&format!("{wrong} of {total} specs are not kept"));
     assert!(wrong * 100 <= total * (100 - THRESHOLD));
 }
 
@@ -63,7 +64,7 @@ impl Counts {
 }
 
 #[test]
-fn real_files() {
+fn corpora_hadolint_real_files() {
     let Some(folder) = folder() else { return };
     let mut rules: BTreeMap<String, Counts> = BTreeMap::new();
     for row in rows("dockerfiles/hadolint_dl.jsonl") {
@@ -72,7 +73,7 @@ fn real_files() {
         let mut ours = findings(&fs::read(file).expect("the corpora are whole"));
         let theirs = row["findings"].as_array().expect("a list");
         if theirs.iter().any(|finding| finding["rule"] == UNREADABLE) {
-            println!("{id}: hadolint cannot read it; {} findings here", ours.len());
+            say(&format!("{id}: hadolint cannot read it; {} findings here", ours.len()));
             continue;
         }
         for finding in theirs {
@@ -85,12 +86,12 @@ fn real_files() {
                 }
                 None => {
                     counts.theirs += 1;
-                    println!("{id}:{} {} is theirs alone", finding.1, finding.0);
+                    say(&format!("{id}:{} {} is theirs alone", finding.1, finding.0));
                 }
             }
         }
         for (rule, line) in ours {
-            println!("{id}:{line} {rule} is ours alone");
+            say(&format!("{id}:{line} {rule} is ours alone"));
             rules.entry(rule).or_default().ours += 1;
         }
     }
@@ -101,7 +102,10 @@ fn judge(rules: &BTreeMap<String, Counts>) {
     let mut all = Counts::default();
     let mut worse = Vec::new();
     for (rule, counts) in rules {
-        println!("{rule}: ours alone {}, theirs alone {}, both {}", counts.ours, counts.theirs, counts.both);
+        say(&format!(
+            "{rule}: ours alone {}, theirs alone {}, both {}",
+            counts.ours, counts.theirs, counts.both
+        ));
         all.ours += counts.ours;
         all.theirs += counts.theirs;
         all.both += counts.both;
@@ -109,7 +113,7 @@ fn judge(rules: &BTreeMap<String, Counts>) {
             worse.push(rule);
         }
     }
-    println!("all: ours alone {}, theirs alone {}, both {}", all.ours, all.theirs, all.both);
+    say(&format!("all: ours alone {}, theirs alone {}, both {}", all.ours, all.theirs, all.both));
     assert!(all.agree());
     assert_eq!(worse, Vec::<&String>::new(), "too many disagreements");
 }

@@ -33,9 +33,9 @@ fn check_word(row: &Value) -> Result<(), String> {
 
 #[test]
 fn corpora_process_word() {
-    for file in ["shell/process_word.jsonl", "shell/process_word_matches.jsonl"] {
-        let mut tally = Tally::new("process_word");
-        for row in rows(file) {
+    for kind in ["process_word", "process_word_matches"] {
+        let mut tally = Tally::new(kind);
+        for row in rows(&format!("shell/{kind}.jsonl")) {
             tally.case(text(&row, "id"), check_word(&row));
         }
         tally.finish();
