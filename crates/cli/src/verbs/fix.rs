@@ -60,7 +60,7 @@ fn refuse_outputs(args: &FixArgs) -> Result<(), Failure> {
         (build.max_size.is_some() || build.max_growth.is_some() || build.max_dead.is_some(), "--max-…"),
         (
             build.platform.iter().any(|platform| platform.contains(',')) || build.platform.len() > 1,
-            "--platform twice",
+            "second --platform",
         ),
     ] {
         if given {

@@ -73,8 +73,7 @@ impl<'a> Prover<'a> {
         secrets: &[(String, String)],
         no_cache: bool,
     ) -> Result<Built, Error> {
-        let folder = tempfile::tempdir()
-            .map_err(|source| Error::io("make a folder in", std::env::temp_dir(), source))?;
+        let folder = tempfile::tempdir().map_err(|source| Error::io("make", "a temporary folder", source))?;
         let dockerfile = sources.write_to(folder.path())?;
         let mut settings = BuildSettings {
             dockerfile: DockerfileSource::Path(dockerfile),

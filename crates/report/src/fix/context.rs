@@ -2,7 +2,7 @@
 
 use jettison_dockerfile::{Instruction, Kind, Source, Transfer};
 
-use super::{Class, Draft, Rewrite, Waste};
+use super::{Class, Draft, Rewrite, Waste, rules};
 
 /// Names that no program needs to run.
 const NEVER_NEEDED: [&str; 11] = [
@@ -39,9 +39,9 @@ pub(super) fn rewrites(draft: &Draft<'_>, found: &mut Vec<Rewrite>) {
     for (names, class) in [(&NEVER_NEEDED[..], Class::Provable), (&SELDOM_NEEDED, Class::Smoke)] {
         for line in lines(names) {
             let rule = match line.as_str() {
-                ".git" => "git-copied",
-                ".env" | ".env.local" => "env-copied",
-                _ => "no-dockerignore",
+                ".git" => rules::REPOSITORY,
+                ".env" | ".env.local" => rules::PRIVATE_FILE,
+                _ => rules::NO_IGNORE_FILE,
             };
             let mut rewrite = Rewrite::new(rule, copy, format!("ignore {line}"));
             rewrite.class = class;

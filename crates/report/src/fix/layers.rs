@@ -3,7 +3,7 @@
 use jettison_dockerfile::{Instruction, Kind, Source, Span, Transfer};
 
 use super::edit::{Edit, plain, single_call};
-use super::{Draft, Rewrite};
+use super::{Draft, Rewrite, rules};
 
 /// How many RUN steps back one is moved.
 const BACK: usize = 3;
@@ -14,12 +14,11 @@ pub(super) fn rewrites(draft: &Draft<'_>, stage: &[Instruction], found: &mut Vec
         archive(draft, &stage[..number], instruction, command, found);
         let Some(words) = single_call(command) else { continue };
         let rule = match words.first() {
-            Some(&"rm") => "deleted-later",
-            Some(&"chown") => "chown-later",
-            Some(&"chmod") => "chmod-later",
+            Some(&"rm") => rules::DELETED,
+            Some(&("chown" | "chmod")) => rules::METADATA,
             _ => continue,
         };
-        if rule != "deleted-later" {
+        if rule == rules::METADATA {
             copy_flag(draft, &stage[..number], instruction, &words, found);
         }
         if run.mounts.is_empty() {
@@ -95,7 +94,7 @@ fn copy_flag(
     if edits.is_empty() {
         return;
     }
-    let rule = if chown { "chown-later" } else { "chmod-later" };
+    let rule = rules::METADATA;
     let what = format!("COPY sets what `{}` sets", words.join(" "));
     let mut rewrite = Rewrite::new(rule, later, what.clone());
     rewrite.edits = edits.clone();
@@ -133,7 +132,7 @@ fn archive(
         let source = source.trim_start_matches("./");
         let mount = format!("--mount=type=bind,source={source},target={target}");
         let what = format!("mount {source} instead of copying it into a layer");
-        let mut rewrite = Rewrite::new("archive-copied", instruction, what);
+        let mut rewrite = Rewrite::new(rules::ARCHIVE, instruction, what);
         rewrite.edits = vec![draft.remove_lines(instruction), Edit::flag(run, &mount)];
         let start = run.span.start + removal.start;
         rewrite.edits.push(Edit::remove(Span { start, end: run.span.start + removal.end }));

@@ -9,6 +9,7 @@ mod context;
 mod edit;
 mod layers;
 mod proof;
+mod rules;
 mod scripts;
 mod secrets;
 mod stages;
@@ -25,7 +26,7 @@ pub use proof::{Waste, unexplained};
 /// A change of the Dockerfile or its ignore file that ought to make the image better.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrite {
-    /// The rule that asks for it: hadolint's code where it has one.
+    /// The rule that asks for it, as `advise` calls it.
     pub rule: &'static str,
     /// What is done, in a few words.
     pub what: String,

@@ -50,16 +50,16 @@ fn becomes(rule: &str, before: &str, after: &str) {
 #[test]
 fn caches_go_in_the_layer_that_makes_them() {
     becomes(
-        "DL3009",
+        "SZ001",
         "FROM debian\n# why\nRUN apt-get update && \\\n    apt-get install -y ed\nCMD ed\n",
         "FROM debian\n# why\nRUN apt-get update && \\\n    apt-get install -y ed \\\n    && rm -rf /var/lib/apt/lists/*\nCMD ed\n",
     );
     becomes(
-        "DL3042",
+        "SZ005",
         "FROM python\nRUN pip install a && pip3 install b\n",
         "FROM python\nRUN pip install --no-cache-dir a && pip3 install --no-cache-dir b\n",
     );
-    becomes("DL3019", "FROM alpine\nRUN apk add curl", "FROM alpine\nRUN apk add --no-cache curl");
+    becomes("SZ002", "FROM alpine\nRUN apk add curl", "FROM alpine\nRUN apk add --no-cache curl");
     for clean in [
         "FROM debian\nRUN apt-get update && apt-get install -y ed && rm -rf /var/lib/apt/lists/*\n",
         "FROM debian\nRUN --mount=type=cache,target=/var/lib/apt/lists apt-get update\n",
@@ -76,22 +76,22 @@ fn caches_go_in_the_layer_that_makes_them() {
 #[test]
 fn what_a_later_step_undoes_moves_into_the_earlier_one() {
     becomes(
-        "deleted-later",
+        "SZ012",
         "FROM a\nRUN make all\n\n# tidy up\nRUN rm -rf /build\nCMD ls\n",
         "FROM a\nRUN make all && rm -rf /build\n\n# tidy up\nCMD ls\n",
     );
     becomes(
-        "chown-later",
+        "SZ014",
         "FROM a\nRUN make all\nRUN chown -R app /srv\nUSER app\n",
         "FROM a\nRUN make all && chown -R app /srv\nUSER app\n",
     );
     becomes(
-        "chown-later",
+        "SZ014",
         "FROM a\nWORKDIR /srv\nCOPY . .\nRUN chown -R app:app /srv\n",
         "FROM a\nWORKDIR /srv\nCOPY --chown=app:app . .\n",
     );
     becomes(
-        "chown-later",
+        "SZ014",
         "FROM a\nWORKDIR /srv\nCOPY . .\nRUN chown -R app /srv\n",
         "FROM a\nWORKDIR /srv\nCOPY --chown=app:0 . .\nRUN chown app /srv\n",
     );
@@ -102,7 +102,7 @@ fn what_a_later_step_undoes_moves_into_the_earlier_one() {
 #[test]
 fn an_archive_is_mounted() {
     becomes(
-        "archive-copied",
+        "SZ032",
         "FROM a\nCOPY app.tar.gz /tmp/\nRUN mkdir /app && tar -xf /tmp/app.tar.gz -C /app && rm -f /tmp/app.tar.gz\n",
         "FROM a\nRUN --mount=type=bind,source=app.tar.gz,target=/tmp/app.tar.gz mkdir /app && tar -xf /tmp/app.tar.gz -C /app\n",
     );
@@ -111,12 +111,12 @@ fn an_archive_is_mounted() {
 #[test]
 fn dependencies_are_installed_before_the_sources_come() {
     becomes(
-        "copy-first",
+        "CA001",
         "FROM python\nWORKDIR /app\nCOPY --chown=1 . .\nRUN pip install --no-cache-dir -r requirements.txt\nCMD x\n",
         "FROM python\nWORKDIR /app\nCOPY --chown=1 requirements.txt ./\nRUN pip install --no-cache-dir -r requirements.txt\nCOPY --chown=1 . .\nCMD x\n",
     );
     becomes(
-        "dev-dependencies",
+        "SZ021",
         "FROM node\nRUN npm ci --no-audit && rm -rf /root/.npm\n",
         "FROM node\nRUN npm ci --omit=dev --no-audit && rm -rf /root/.npm\n",
     );
@@ -126,7 +126,7 @@ fn dependencies_are_installed_before_the_sources_come() {
 #[test]
 fn secrets_are_mounted() {
     becomes(
-        "SecretsUsedInArgOrEnv",
+        "SE002",
         "FROM a\nARG API_TOKEN=x\nRUN fetch --token \"$API_TOKEN\"\n",
         "FROM a\nRUN --mount=type=secret,id=api_token,env=API_TOKEN,required=true fetch --token \"$API_TOKEN\"\n",
     );
@@ -148,13 +148,30 @@ fn a_compiler_stays_in_a_stage_of_its_own() {
     let config = RunConfig { entrypoint: Some(vec!["/out/app".to_owned()]), ..RunConfig::default() };
     let text = "FROM golang:1.21\nWORKDIR /src\nCOPY . .\nRUN go build -o /out/app\n# Run it.\nENTRYPOINT [\"/out/app\"]\n";
     let found = proposed(text, &[], &config);
-    let first = found.iter().find(|rewrite| rewrite.rule == "compiler-shipped").unwrap();
+    let first = found.iter().find(|rewrite| rewrite.rule == "SZ018").unwrap();
     assert_eq!(first.class, Class::Smoke);
     assert_eq!(
         apply(text, &first.edits),
         "FROM golang:1.21 AS build\nWORKDIR /src\nCOPY . .\nRUN go build -o /out/app\n\nFROM scratch\nWORKDIR /src\n\
          COPY --from=build /out/app /out/app\n# Run it.\nENTRYPOINT [\"/out/app\"]\n"
     );
+    // A jar needs a runtime, a script of node its directory.
+    for (from, command, workdir, first) in [
+        (
+            "maven:3-eclipse-temurin-17",
+            &["java", "-jar", "app.jar"][..],
+            "/app",
+            "FROM eclipse-temurin:17-jre-alpine\nCOPY --from=build /app/app.jar /app/app.jar\n",
+        ),
+        ("node:20", &["node", "index.js"], "/app", "FROM node:20-alpine\nCOPY --from=build /app /app\n"),
+    ] {
+        let cmd = command.iter().map(|word| (*word).to_owned()).collect();
+        let config = RunConfig { cmd: Some(cmd), working_dir: workdir.to_owned(), ..RunConfig::default() };
+        let text = format!("FROM {from}\nRUN make it\nCMD x\n");
+        let found = proposed(&text, &[], &config);
+        let rewritten = apply(&text, &found[0].edits);
+        assert_eq!(rewritten, format!("FROM {from} AS build\nRUN make it\n\n{first}CMD x\n"));
+    }
     // A program of the base needs its base.
     let config = RunConfig { cmd: Some(vec!["/bin/sh".to_owned()]), ..RunConfig::default() };
     assert_eq!(proposed(text, &[], &config), []);
