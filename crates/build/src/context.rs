@@ -31,7 +31,7 @@ pub struct ContextSource {
 /// The files of a context.
 pub(crate) struct ContextFiles {
     /// All that is not ignored and that some instruction may want.
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
     /// By what each entry's file is known, in the order of the index.
     stamps: Vec<Option<Stamp>>,
     /// The directory.
@@ -60,7 +60,7 @@ impl ContextFiles {
         link_names(&mut listed);
         let stamps = listed.iter().map(|listed| listed.stamp).collect();
         Ok(ContextFiles {
-            index: Index { entries: listed.into_iter().map(|listed| listed.entry).collect() },
+            index: Arc::new(Index { entries: listed.into_iter().map(|listed| listed.entry).collect() }),
             stamps,
             path: source.path.clone(),
             name: source.path.display().to_string(),

@@ -10,11 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+
 use jettison_dockerfile::ignore::Patterns;
 use jettison_image::{Digest, Digester};
 use jettison_layer::{Index, Kind, Timestamp};
@@ -122,7 +124,8 @@ impl Fetcher<'_> {
         let ignore = Patterns::parse(b"").map_err(|error| io::Error::other(error.to_string()))?;
         let source = ContextSource { path: root.to_owned(), ignore };
         let files = ContextFiles::read(&source, &[String::new()], &StatCache::read(Vec::new()));
-        let mut index = files.map_err(|error| io::Error::other(error.to_string()))?.index;
+        let files = files.map_err(|error| io::Error::other(error.to_string()))?;
+        let mut index = Arc::unwrap_or_clone(files.index);
         for entry in &mut index.entries {
             let path = root.join(OsStr::from_bytes(&entry.path));
             let executable = entry.mode & 0o100 != 0;

@@ -90,7 +90,7 @@ impl<'a> Sources<'a> {
                 return Ok(Source { tree: Arc::default(), place, fetched: false });
             }
         };
-        let tree = Arc::new(Tree::new([Arc::new(files.index.clone())]));
+        let tree = Arc::new(Tree::new([files.index.clone()]));
         let source = Source { tree, place: Place::Context(Arc::new(files)), fetched: false };
         contexts.insert(name, source.clone());
         Ok(source)
