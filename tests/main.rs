@@ -18,6 +18,7 @@ mod contexts;
 mod copy;
 mod copy_flags;
 mod dependencies;
+mod diff;
 mod documents;
 mod drop_dead;
 mod errors;

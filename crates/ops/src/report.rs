@@ -8,6 +8,8 @@ use jettison_image::Platform;
 use jettison_report::{Accounts, BuildRecord, Report, Subject};
 use jettison_store::Store;
 
+pub(crate) use self::find::find;
+
 use crate::Error;
 use crate::stored::Stored;
 use crate::transfer::Transfer;
@@ -21,7 +23,7 @@ pub fn report(
     platform: &Platform,
     transfer: Transfer<'_>,
 ) -> Result<Report, Error> {
-    of_stored(&Stored::open(store, find::find(store, image, platform, transfer)?)?, image)
+    of_stored(&Stored::open(store, find(store, image, platform, transfer)?)?, image)
 }
 
 /// Makes the report of an image of the store, called `image`.

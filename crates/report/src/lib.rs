@@ -7,6 +7,7 @@ mod account;
 mod advice;
 mod budgets;
 mod build_record;
+mod diff;
 mod document;
 mod elf;
 mod files;
@@ -26,6 +27,9 @@ pub use account::{Accounts, Cause, Compressed, CountedFile, Fate, Layer, Sums, w
 pub use advice::{ADVICE_RULES, Advice, Question, advice_findings, advice_json, advice_text, advise};
 pub use budgets::{Budgets, Culprits, Exceeded, Share, exceeded, exceeded_text};
 pub use build_record::{BuildRecord, DockerfileRecord, StageRecord, StepRecord};
+pub use diff::{
+    Costs, DIFF_SCHEMA, Diff, PULL_RATE, PackageChange, PathChange, SettingChange, Side, diff, diff_text,
+};
 pub use document::{
     Base, FileReport, ImageInfo, Instruction, LayerReport, PackageReport, Report, SCHEMA, Subject, report,
 };
@@ -33,7 +37,7 @@ pub use elf::{Content, Elf, ElfError};
 pub use files::Open;
 pub use layers::{LayerRow, layer_rows};
 pub use packages::{Inventory, Package, inventory};
-pub use page::report_page;
+pub use page::{diff_page, report_page};
 pub use shell::{EXPANSION, Script, ShellCommand};
 pub use size::{LayerContent, Size, Stage, StageLayer, human_size, measure, summary};
 pub use start::{Problem, startable};

@@ -21,7 +21,7 @@ pub use images::{
 };
 pub use lenient::{command, parse};
 pub use registry::{LoginArgs, LogoutArgs, PullArgs, PushArgs};
-pub use report::{ReportArgs, ReportFormat};
+pub use report::{DiffArgs, ReportArgs, ReportFormat};
 pub use run::{PullWhen, RunArgs};
 
 /// Builds small container images from Dockerfiles: no daemon, no root
@@ -77,6 +77,8 @@ pub enum Command {
     Version(VersionArgs),
     /// Say where an image's bytes are: by instruction, package and file, live or dead
     Report(ReportArgs),
+    /// Compare two images: bytes, packages, settings, files, and what each costs to deploy
+    Diff(DiffArgs),
     /// Rewrite a Dockerfile to a smaller image, with proof that it is the same
     Fix(Box<FixArgs>),
     /// Tell what this machine allows, and what to do about the rest

@@ -46,6 +46,7 @@ pub fn execute(command: Command, environment: &Environment) -> Result<u8, Failur
         Command::Logout(args) => registry::logout(&args, environment),
         Command::Run(args) => run::run(&args, environment),
         Command::Report(args) => report::report(&args, environment),
+        Command::Diff(args) => report::diff(&args, environment),
         Command::Fix(args) => fix::fix(&args, environment),
         Command::Version(args) => version::version(&args),
         Command::Doctor => doctor::doctor(environment),

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use jettison_image::Digest;
 use serde::Serialize;
 
-use crate::{Base, BuildRecord, ImageInfo, Instruction, PackageReport, Report, Sums};
+use crate::{Base, BuildRecord, Diff, ImageInfo, Instruction, PackageReport, Report, Sums};
 
 use files::{Directories, Files};
 
@@ -24,6 +24,8 @@ const REPORT_SCRIPT: &str = concat!(
     include_str!("build.js"),
     include_str!("report.js"),
 );
+
+const DIFF_SCRIPT: &str = concat!(include_str!("elements.js"), include_str!("diff.js"));
 
 /// What the page of a report is given: the report, with the files in columns.
 #[derive(Serialize)]
@@ -73,6 +75,12 @@ pub fn report_page(report: &Report) -> Result<String, serde_json::Error> {
         files,
     };
     page(&report.image.name, REPORT_SCRIPT, &data)
+}
+
+/// Writes `diff` as a page.
+pub fn diff_page(diff: &Diff) -> Result<String, serde_json::Error> {
+    let title = format!("{} → {}", diff.before.image.name, diff.after.image.name);
+    page(&title, DIFF_SCRIPT, diff)
 }
 
 /// Puts a page together.
