@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Expander, MAX_EXPANSION, MAX_NESTING, Reason, pattern::Pattern};
+use super::{Expander, MAX_EXPANSION, MAX_NESTING, MAX_PATTERN_WORK, Reason, pattern::Pattern};
 
 /// A run over one word.
 pub(super) struct Lexer<'a> {
@@ -12,6 +12,8 @@ pub(super) struct Lexer<'a> {
     raw_escapes: bool,
     depth: usize,
     added: usize,
+    /// Steps that patterns took so far.
+    work: usize,
     pub(super) matched: BTreeSet<String>,
     pub(super) unmatched: BTreeSet<String>,
 }
@@ -73,6 +75,7 @@ impl<'a> Lexer<'a> {
             raw_escapes: options.raw_escapes,
             depth: 0,
             added: 0,
+            work: 0,
             matched: BTreeSet::new(),
             unmatched: BTreeSet::new(),
         }
@@ -307,8 +310,8 @@ impl<'a> Lexer<'a> {
             '+' => Ok(String::new()),
             '?' if given => Ok(value.unwrap_or_default()),
             '?' => Err(required(name, word, value.is_none())),
-            '#' if !colon => trim(&word, '#', &value.unwrap_or_default()),
-            '%' if !colon => trim(&word, '%', &value.unwrap_or_default()),
+            '#' if !colon => self.trim(&word, '#', &value.unwrap_or_default()),
+            '%' if !colon => self.trim(&word, '%', &value.unwrap_or_default()),
             _ => Err(Reason::UnsupportedModifier(sign)),
         }
     }
@@ -323,7 +326,30 @@ impl<'a> Lexer<'a> {
             None if self.options.skip_unset => return Ok(format!("${{{name}/{pattern}/{replacement}}}")),
             None => String::new(),
         };
-        Pattern::parse(&pattern)?.replace(&value, &replacement, all)
+        self.pattern(&pattern, &value)?.replace(&value, &replacement, all)
+    }
+
+    /// Removes what a pattern matches at the start (`#`) or the end (`%`); the doubled operator the longest match.
+    fn trim(&mut self, word: &str, operator: char, value: &str) -> Result<String, Reason> {
+        let (longest, pattern) = match word.strip_prefix(operator) {
+            Some(pattern) => (true, pattern),
+            None => (false, word),
+        };
+        let pattern = self.pattern(pattern, value)?;
+        Ok(match operator {
+            '#' => pattern.trim_prefix(value, longest),
+            _ => pattern.trim_suffix(value, longest),
+        })
+    }
+
+    /// Parses a pattern that is to be matched with `value`, if there is time left for that.
+    fn pattern(&mut self, text: &str, value: &str) -> Result<Pattern, Reason> {
+        let pattern = Pattern::parse(text)?;
+        self.work = self.work.saturating_add(pattern.work(value));
+        match self.work > MAX_PATTERN_WORK {
+            true => Err(Reason::TooLarge("the patterns are too long for their values")),
+            false => Ok(pattern),
+        }
     }
 }
 
@@ -334,17 +360,4 @@ fn required(name: &str, word: String, unset: bool) -> Reason {
         (true, false) => "is not allowed to be empty".to_owned(),
     };
     Reason::Required { name: name.to_owned(), message }
-}
-
-/// Removes what a pattern matches at the start (`#`) or the end (`%`); the doubled operator the longest match.
-fn trim(word: &str, operator: char, value: &str) -> Result<String, Reason> {
-    let (longest, pattern) = match word.strip_prefix(operator) {
-        Some(pattern) => (true, pattern),
-        None => (false, word),
-    };
-    let pattern = Pattern::parse(pattern)?;
-    match operator {
-        '#' => pattern.trim_prefix(value, longest),
-        _ => pattern.trim_suffix(value, longest),
-    }
 }

@@ -12,8 +12,8 @@ use lexer::Lexer;
 const MAX_NESTING: usize = 100;
 /// How many bytes expansion may add to one word, so that `ENV a=$a$a` in a loop of lines ends.
 const MAX_EXPANSION: usize = 16 << 20;
-/// How large a pattern of `${v#p}`, times its value, may be in bytes: the time a match takes.
-const MAX_PATTERN_WORK: usize = 256 << 20;
+/// How large the patterns of `${v#p}`, times their values, may be in one word, in bytes: the time that matching takes.
+const MAX_PATTERN_WORK: usize = 64 << 20;
 
 /// A word after expansion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The patterns of `${v#p}`, `${v%p}` and `${v/p/r}`: `*`, `?` and literals. BuildKit turns them into regular
 //! expressions in which `.` stands for all but a newline; so do the wildcards here.
 
-use super::{MAX_PATTERN_WORK, Reason};
+use super::Reason;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
@@ -47,26 +47,28 @@ impl Pattern {
         Ok(Pattern { tokens })
     }
 
+    /// How many steps a match in `value` takes at the most, about.
+    pub(super) fn work(&self, value: &str) -> usize {
+        self.tokens.len().saturating_mul(value.len())
+    }
+
     /// Removes the longest or shortest match at the start of the value.
-    pub(super) fn trim_prefix(&self, value: &str, longest: bool) -> Result<String, Reason> {
-        self.check_work(value)?;
+    pub(super) fn trim_prefix(&self, value: &str, longest: bool) -> String {
         let end = self.match_at(value.char_indices().map(|(at, c)| (at + c.len_utf8(), c)), longest);
-        Ok(value[end.unwrap_or(0)..].to_owned())
+        value[end.unwrap_or(0)..].to_owned()
     }
 
     /// Removes the longest or shortest match at the end of the value.
-    pub(super) fn trim_suffix(&self, value: &str, longest: bool) -> Result<String, Reason> {
-        self.check_work(value)?;
+    pub(super) fn trim_suffix(&self, value: &str, longest: bool) -> String {
         let reversed = Pattern { tokens: self.tokens.iter().rev().copied().collect() };
         let length = reversed
             .match_at(value.char_indices().rev().map(|(at, c)| (value.len() - at, c)), longest)
             .unwrap_or(0);
-        Ok(value[..value.len() - length].to_owned())
+        value[..value.len() - length].to_owned()
     }
 
     /// Replaces the first match, or all matches; at each place the longest one.
     pub(super) fn replace(&self, value: &str, replacement: &str, all: bool) -> Result<String, Reason> {
-        self.check_work(value)?;
         let starts = self.starts(value);
         let mut result = String::new();
         let (mut at, mut last_end) = (0, None);
@@ -93,13 +95,6 @@ impl Pattern {
             at += c.len_utf8();
         }
         Ok(result)
-    }
-
-    fn check_work(&self, value: &str) -> Result<(), Reason> {
-        match self.tokens.len().saturating_mul(value.len()) > MAX_PATTERN_WORK {
-            true => Err(Reason::TooLarge("the pattern is too long for its value")),
-            false => Ok(()),
-        }
     }
 
     fn longest_from(&self, value: &str, at: usize) -> Option<usize> {

@@ -204,6 +204,9 @@ fn hostile_words_end_soon() {
     assert!(expander.expand(&many, &|_| Some(long.clone())).is_err());
     let stars = format!("${{A##{}b}}", "*a".repeat(100));
     assert_eq!(expander.expand(&stars, &|_| Some("a".repeat(100_000))).map(|e| e.text.len()), Ok(100_000));
+    let often = expander.expand(&stars.repeat(10), &|_| Some("a".repeat(100_000)));
+    let reason = Reason::TooLarge("the patterns are too long for their values");
+    assert_eq!(often.map_err(|error| error.reason), Err(reason), "many patterns cost as much as a long one");
     let replaced = expander.expand("${A//a*b/x}", &|_| Some("a".repeat(200_000))).expect("valid");
     assert_eq!(replaced.text.len(), 200_000);
 }
