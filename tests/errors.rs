@@ -114,6 +114,8 @@ fn a_command_line_that_makes_no_sense_is_exit_code_2() {
         &["nosuch"],
         &["build", "--nosuch", "."],
         &["build", "-o", "type=nosuch", "."],
+        &["build", "-o", "type=oci,dest=x,nosuch=1", "."],
+        &["build", "-o", "type=image,oci-mediatypes=false", "."],
         &["build", "-t", "UPPER", "."],
     ] {
         bench.jettison.fails(2, arguments);

@@ -24,12 +24,33 @@ pub fn output(text: &str) -> Result<Output, Failure> {
             "type" => kind = Some(kind_of(&value)?),
             "dest" => destination = Some(value),
             _ => {
+                check_attribute(&key, &value)?;
                 attributes.insert(key, value);
             }
         }
     }
     let kind = kind.ok_or_else(|| Failure::usage(format!("--output \"{text}\": type is required")))?;
     finish(text, kind, destination, attributes)
+}
+
+/// Attributes that are obeyed.
+const OBEYED: [&str; 7] =
+    ["compression", "compression-level", "drop-dead", "force-compression", "name", "push", "tar"];
+
+/// Attributes of BuildKit's exporters that ask for what is done anyway, with the value that does so.
+const ALWAYS: [(&str, &str); 4] =
+    [("oci-mediatypes", "true"), ("rewrite-timestamp", "true"), ("store", "true"), ("unpack", "false")];
+
+/// Refuses what would be silently ignored.
+fn check_attribute(key: &str, value: &str) -> Result<(), Failure> {
+    if OBEYED.contains(&key) || ALWAYS.contains(&(key, value)) {
+        return Ok(());
+    }
+    if let Some((_, only)) = ALWAYS.iter().find(|(name, _)| *name == key) {
+        return Err(Failure::usage(format!("--output: {key}={value} is not supported, only {key}={only}")));
+    }
+    let help = format!("attributes are type, dest, {}", OBEYED.join(", "));
+    Err(Failure::usage(format!("--output: unknown attribute \"{key}\"")).help(help))
 }
 
 fn short(text: &str) -> Result<Output, Failure> {
