@@ -210,3 +210,14 @@ fn steps_that_change_nothing_have_a_layer() {
     assert_eq!(layers("WORKDIR /\n"), base);
     assert_eq!(layers("ENV a=b\nEXPOSE 1\nUSER 1\nCMD x\n"), base);
 }
+
+#[test]
+fn every_layer_has_its_line_of_history() {
+    let files = context_of("", &[("f", "1")]);
+    let context = context_of("FROM files\nENV A=b\nCOPY f /f\n", &[("f", "2")]);
+    let named = format!("--build-context=files={}", files.argument());
+    let config = Bench::new().image(&context, &[&named]).config;
+    let made: Vec<_> = config.history.iter().filter(|entry| !entry.empty_layer).collect();
+    assert_eq!(made.len(), config.rootfs.diff_ids.len());
+    assert_eq!(made[0].comment.as_deref(), Some("buildkit.exporter.image.v0"));
+}

@@ -5,6 +5,17 @@ use jettison_image::{Config, Healthcheck, History};
 /// BuildKit's signature in the history; tools tell BuildKit's images by it.
 const COMMENT: &str = "buildkit.dockerfile.v0";
 
+/// BuildKit's comment on layers that no instruction made.
+const UNTOLD: &str = "buildkit.exporter.image.v0";
+
+/// Adds what it takes for each of a base's `layers` to have a line, as tools expect. BuildKit has these lines too, but at
+/// the end, where they belong to other layers.
+pub(crate) fn tell_all(config: &mut Config, layers: usize) {
+    let told = config.history.iter().filter(|entry| !entry.empty_layer).count();
+    let untold = History { comment: Some(UNTOLD.to_owned()), ..History::default() };
+    config.history.extend(vec![untold; layers.saturating_sub(told)]);
+}
+
 /// Adds an instruction that makes a layer.
 pub(crate) fn layer(config: &mut Config, text: String) {
     push(config, text, false);

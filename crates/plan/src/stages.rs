@@ -8,6 +8,7 @@ use jettison_image::{Config, DEFAULT_PATH, Digest, Platform, Reference};
 use crate::context::context_key;
 use crate::error::{Error, invalid, invalid_with_help};
 use crate::graph::{Copy, CopySource, Graph, ImageSource, Label, Node, NodeId, Operation, Origin, StagePlan};
+use crate::history;
 use crate::instructions::{self, Elsewhere, Step};
 use crate::mounts;
 use crate::remote::Remote;
@@ -363,13 +364,13 @@ impl<'a> Planner<'a, '_> {
                 let label = self.label_of_from(stage, &context);
                 let operation = whole(Origin::NamedContext(context));
                 let node = self.push(Node { operation, parent: None, label });
-                State::new(Some(node), Config::scratch(&platform), platform)
+                State::of_files(node, platform)
             }
             Named::Remote(remote) => {
                 let label = self.label_of_from(stage, &remote.shown());
                 let files = self.fetch_node(remote, &label);
                 let node = self.push(Node { operation: whole(Origin::Tree(files)), parent: None, label });
-                State::new(Some(node), Config::scratch(&platform), platform)
+                State::of_files(node, platform)
             }
             Named::Image(source) => self.start_from_image(stage, source, platform, span)?,
         };
@@ -396,6 +397,8 @@ impl<'a> Planner<'a, '_> {
         let base = self.base(&source, &platform, span)?;
         let mut config = base.config;
         config.created = None;
+        let layers = config.rootfs.diff_ids.len();
+        history::tell_all(&mut config, layers);
         let explicit = self.request.platform.is_some() || has_platform_flag(stage);
         if explicit {
             config.os.clone_from(&platform.os);
@@ -603,6 +606,13 @@ impl<'a> Planner<'a, '_> {
 }
 
 impl State {
+    /// What a stage starts with that is made from a named context of files: one layer.
+    fn of_files(node: NodeId, platform: Platform) -> State {
+        let mut config = Config::scratch(&platform);
+        history::tell_all(&mut config, 1);
+        State::new(Some(node), config, platform)
+    }
+
     fn new(node: Option<NodeId>, config: Config, platform: Platform) -> State {
         State { node, config, env: Env::default(), build_args: Vec::new(), cmd_set: false, platform }
     }
