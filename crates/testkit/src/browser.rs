@@ -121,11 +121,13 @@ fn start() -> (Child, u16) {
     command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut driver = command.spawn().unwrap();
     let output = BufReader::new(driver.stdout.take().unwrap());
-    for line in output.lines() {
-        let line = line.unwrap();
-        if let Some((_, port)) = line.trim_end_matches('.').rsplit_once("started successfully on port ") {
-            return (driver, port.parse().unwrap());
-        }
+    let mut lines = output.lines().map_while(Result::ok);
+    let port = lines.find_map(|line| {
+        let (_, port) = line.trim_end_matches('.').rsplit_once("started successfully on port ")?;
+        port.parse().ok()
+    });
+    match port {
+        Some(port) => (driver, port),
+        None => panic!("chromedriver ended before it listened: {:?}", driver.wait()),
     }
-    panic!("chromedriver ended before it listened");
 }
