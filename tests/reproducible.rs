@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use jettison_testkit::{Context, Served, WebServer, Who};
+use jettison_testkit::{COMMIT_TIME, Context, GitServer, Served, WebServer, Who};
 
 use crate::{Bench, context_of, failure_of, image_of};
 
@@ -128,6 +128,29 @@ fn the_epoch_can_be_the_date_of_a_file() {
     assert_eq!(image.tree().text("/epoch"), "784111777\n");
     assert_eq!(image.config.created.as_deref(), Some("1994-11-06T08:49:37Z"));
     failure_of(&dockerfile("COPY f /"), &[("f", "")]).says("source-only").says("Dockerfile:1");
+}
+
+#[test]
+fn the_date_of_an_image_can_be_chosen() {
+    let server = GitServer::start();
+    server.init("r");
+    server.commit("r", &[("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")]);
+    let context = Context::copy_of(&server.path("r"));
+    let mut bench = Bench::new();
+    bench.jettison.set("SOURCE_DATE_EPOCH", "5");
+    for (flags, date, seconds) in [
+        (vec!["--build-arg=SOURCE_DATE_EPOCH=7"], "1970-01-01T00:00:07Z", 7),
+        (vec!["--build-arg=SOURCE_DATE_EPOCH=7", "--timestamp=9"], "1970-01-01T00:00:09Z", 9),
+        (vec!["--timestamp", "git"], "1994-11-06T08:49:37Z", COMMIT_TIME),
+    ] {
+        let image = bench.image(&context, &flags);
+        assert_eq!(image.config.created.as_deref(), Some(date), "{flags:?}");
+        assert_eq!(image.tree().get("/Dockerfile").mtime, seconds, "{flags:?}");
+    }
+    let now = bench.image(&context, &["--timestamp=now"]).tree().get("/Dockerfile").mtime;
+    assert!(now > 1_700_000_000, "{now}");
+    let elsewhere = Context::of("FROM scratch\n");
+    bench.fails(&elsewhere, &["--timestamp=git"]).says("--timestamp git").says("git repository");
 }
 
 /// Adds a program of this machine, with its libraries, to the folder `tools` of a context.

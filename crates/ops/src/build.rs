@@ -2,6 +2,7 @@
 
 mod budgets;
 mod checks;
+mod date;
 mod drop_dead;
 mod epoch;
 mod outputs;
@@ -114,6 +115,7 @@ pub fn build(
     let (kinds, contexts) = named_contexts(settings)?;
     let environment = environment(workplace);
     let mut plan = plan_request(settings, kinds);
+    date::choose(settings, workplace.now, &mut plan)?;
     let failed = |source| Error::Build { dockerfile: Box::new(file.clone()), source: Box::new(source) };
     let started = started(workplace.store)?;
     let epoch = epoch::settle(settings, &environment, started, &parsed, &mut plan).map_err(failed)?;

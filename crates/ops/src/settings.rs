@@ -64,10 +64,23 @@ pub struct BuildSettings {
     /// What `budgets.growth` compares with: an image, or the file of a JSON report. The image that the first name has
     /// now if absent.
     pub baseline: Option<String>,
+    /// `--timestamp`: the date of the result, where the command line names one.
+    pub date: Option<Date>,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 for `created` and for files made during the build.
     pub epoch: Option<i64>,
     /// `DOCKER_HOST`, for an image that is handed to a daemon.
     pub docker_host: Option<String>,
+}
+
+/// The date of an image, and of what its build made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Date {
+    /// That of the start of the build.
+    Now,
+    /// That of the last commit of the git repository in which the context lies.
+    Git,
+    /// Seconds since 1970.
+    Seconds(i64),
 }
 
 /// Where the sources of COPY and ADD come from.

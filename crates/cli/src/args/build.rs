@@ -61,6 +61,9 @@ pub struct BuildArgs {
     /// docker's flag: refused, for steps run in the cgroup of the build
     #[arg(long, hide = true, value_name = "CGROUP")]
     pub cgroup_parent: Option<String>,
+    /// Date of the image and of what the build made: "now", "git" (the context's last commit) or seconds since 1970
+    #[arg(long, value_name = "now|git|SECONDS")]
+    pub timestamp: Option<String>,
     /// Ask the registry for a newer base image
     #[arg(long)]
     pub pull: bool,

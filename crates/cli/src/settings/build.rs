@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jettison_image::Reference;
 use jettison_ops::{
-    BuildSettings, Context, Destination, DockerfileSource, Entitlement, NamedContext, Network, Output,
+    BuildSettings, Context, Date, Destination, DockerfileSource, Entitlement, NamedContext, Network, Output,
     OutputKind, Remote, RunOptions,
 };
 
@@ -66,6 +66,7 @@ pub fn build(
         outputs,
         budgets: budgets::budgets(args, named)?,
         baseline: args.baseline.clone(),
+        date: date(args.timestamp.as_deref())?,
         epoch: environment.epoch,
         docker_host: environment.docker_host.clone(),
     })
@@ -150,6 +151,19 @@ fn entitlements(texts: &[String], network: Network) -> Result<BTreeSet<Entitleme
 fn list(values: &[String]) -> Vec<String> {
     let values = values.iter().flat_map(|value| value.split(','));
     values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
+}
+
+/// Reads `--timestamp`.
+fn date(text: Option<&str>) -> Result<Option<Date>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    match (text, text.parse::<i64>()) {
+        ("now", _) => Ok(Some(Date::Now)),
+        ("git", _) => Ok(Some(Date::Git)),
+        (_, Ok(seconds)) if seconds >= 0 => Ok(Some(Date::Seconds(seconds))),
+        _ => Err(Failure::usage(format!(
+            "--timestamp \"{text}\": expected \"now\", \"git\" or seconds since 1970"
+        ))),
+    }
 }
 
 fn labels(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {

@@ -1,4 +1,4 @@
-//! The date of the image, where the command line or the Dockerfile asks for one.
+//! The date of the image, where a build argument, the environment or the Dockerfile asks for one.
 
 use jettison_build::{Environment, Fetcher};
 use jettison_dockerfile::Parsed;
