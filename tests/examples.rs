@@ -306,7 +306,7 @@ fn judges(root: &Jettison, example: &Example, image: &Image) {
     tools::checked(&mut podman.command(&["load", "-q", "-i", &path("docker.tar")]));
     let port = free_port();
     let child = start(&mut podman.run(&["-e", &format!("PORT={port}")], &["docker.io/library/judged:1"]));
-    let end = Some(podman.command(&["kill", "--all"]));
+    let end = Some(podman.command(&["rm", "--all", "--force", "--time=0"]));
     serves(&mut Running { child, port, end }, example);
 }
 

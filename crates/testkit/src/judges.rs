@@ -12,7 +12,7 @@ use crate::tools;
 /// How long dockerd may take to answer.
 const START: Duration = Duration::from_secs(60);
 
-/// podman with runc.
+/// podman with runc; its containers end when dropped.
 pub struct Podman {
     folder: TempDir,
 }
@@ -48,6 +48,13 @@ impl Podman {
         let mut command = self.command(&["run", "--rm", "--network=host", "--runtime=runc"]);
         command.args(limits).args(arguments).args(image);
         command
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // A container that runs holds a mount in our folder, which could not be removed.
+        let _ = self.command(&["rm", "--all", "--force", "--time=0"]).output();
     }
 }
 
