@@ -1,7 +1,7 @@
 //! `--format`: the part of Go's templates that people use with docker. What is missing is refused by name.
 //!
 //! There are: fields (`.A.B`), `$`, texts and numbers, pipes, parentheses, `range`, `if`, `else`, `with`, `end`,
-//! trimming (`{{-`, `-}}`) and the functions of [`call`]. Go: `text/template`; docker/cli: `templates/templates.go`.
+//! trimming (`{{-`, `-}}`) and the functions in `eval`. Go: `text/template`; docker/cli: `templates/templates.go`.
 
 mod eval;
 mod parse;
