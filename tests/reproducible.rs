@@ -153,6 +153,42 @@ fn the_date_of_an_image_can_be_chosen() {
     bench.fails(&elsewhere, &["--timestamp=git"]).says("--timestamp git").says("git repository");
 }
 
+/// What `--timestamps=keep` makes is docker's; neither it nor the other finds the other's layers.
+#[test]
+fn times_are_kept_on_request() {
+    const OLD: u64 = 1_500_000_000;
+    let dockerfile = "FROM busybox\nCOPY f m.py m.pyc /w/\nRUN echo > /made && rm /w/f\nCMD x\n";
+    let record = |time: u64| [b"code\0\0\0\0", &time.to_le_bytes()[..4], b"\x02\0\0\0"].concat();
+    let context = context_of(dockerfile, &[("f", ""), ("m.py", "1\n")]).file("m.pyc", record(OLD));
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(OLD);
+    for name in ["f", "m.py"] {
+        File::options().append(true).open(context.path().join(name)).unwrap().set_modified(time).unwrap();
+    }
+    let mut bench = Bench::new();
+    let start = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let normal = bench.image(&context, &[]);
+    let kept = bench.image(&context, &["--timestamps=keep"]);
+    for (image, time) in [(&normal, 315_619_200), (&kept, OLD)] {
+        let tree = image.tree();
+        assert_eq!(tree.get("/w/m.py").mtime, time);
+        assert_eq!(tree.get("/w/m.pyc").content, record(time));
+        assert_eq!(tree.get("/made").mtime >= start - 1, time == OLD);
+        let dates: Vec<_> = image.config.history.iter().map(|line| line.created.clone()).collect();
+        assert_eq!(dates.last(), Some(&image.config.created));
+        assert_eq!(image.config.created.as_deref() > Some("2020"), time == OLD, "{dates:?}");
+    }
+    assert_eq!(bench.image(&context, &[]).digest, normal.digest);
+    assert_eq!(bench.image(&context, &["--timestamps=keep"]).digest, kept.digest);
+    let folder = bench.jettison.path("files");
+    let output = format!("type=local,dest={}", folder.display());
+    bench.build(&context, &["--timestamps=keep", "-o", &output]);
+    assert_eq!(fs::metadata(folder.join("w/m.py")).unwrap().modified().unwrap(), time);
+    bench.jettison.set("SOURCE_DATE_EPOCH", "5");
+    let dated = bench.image(&context, &["--timestamps=keep"]);
+    assert_eq!(dated.config.created.as_deref(), Some("1970-01-01T00:00:05Z"));
+    assert_eq!(dated.config.rootfs, kept.config.rootfs);
+}
+
 /// Adds a program of this machine, with its libraries, to the folder `tools` of a context.
 fn tool(context: Context, name: &str) -> Context {
     let path = format!("/usr/bin/{name}");

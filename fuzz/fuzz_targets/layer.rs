@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jettison_fs::Dir;
 use jettison_layer::{
     DirContent, Entry, Error, FileContent, Index, NoSink, Ownership, Sink, Tree, decompress, read_layer, unpack,
-    write_layer,
+    Times, write_layer,
 };
 
 /// Bytes of tar, and of files, that are looked at: a bomb is a slow input, not a wrong one.
@@ -68,7 +68,7 @@ fn write_again(tar: &[u8], mut index: Index) {
     assert_eq!(unpacked.index, index);
 
     let mut again = Vec::new();
-    if write_layer(&index, &DirContent::new(target), 0, &mut again).is_err() {
+    if write_layer(&index, &DirContent::new(target), Times::Epoch(0), &mut again).is_err() {
         return;
     }
     // Times leave in whole seconds.

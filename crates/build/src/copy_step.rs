@@ -353,6 +353,8 @@ impl Engine<'_> {
     /// Keeps a new layer in the store.
     fn write_layer(&self, index: &Index, content: &dyn Content, form: Form) -> Result<LayerId, Error> {
         let started = std::time::Instant::now();
+        // A tar has the records of compiled files as they leave with these times, not as they are.
+        let form = if jettison_layer::has_followers(index) { Form::Directory } else { form };
         let layer = match form {
             Form::Directory => {
                 let draft = self.store.draft_layer()?;
@@ -363,7 +365,7 @@ impl Engine<'_> {
             Form::Tar => {
                 let mut out =
                     HashingWriter::new(io::BufWriter::with_capacity(1 << 17, self.store.blobs().writer()?));
-                jettison_layer::write_layer(index, content, self.request.epoch, &mut out)?;
+                jettison_layer::write_layer(index, content, self.request.times, &mut out)?;
                 let (out, diff_id, _) = out.finish();
                 let blob = out.into_inner().map_err(|error| Error::Io {
                     action: "write",
@@ -373,7 +375,7 @@ impl Engine<'_> {
                 blob.commit(Some(diff_id))?;
                 let mut facts = self.facts(started);
                 facts.tar = Some(diff_id);
-                facts.diff_ids.insert(self.request.epoch, diff_id);
+                facts.set_diff_id(self.request.times, diff_id);
                 self.store.add_layer(LayerId::random(), facts, index)?
             }
         };
@@ -381,7 +383,8 @@ impl Engine<'_> {
     }
 
     pub(crate) fn facts(&self, started: std::time::Instant) -> LayerFacts {
-        LayerFacts { seconds: started.elapsed().as_secs_f64(), ..LayerFacts::default() }
+        let made = self.request.started.seconds;
+        LayerFacts { made, seconds: started.elapsed().as_secs_f64(), ..LayerFacts::default() }
     }
 }
 

@@ -60,7 +60,12 @@ fn image(engine: &Engine<'_>, plan: &ImagePlan, snapshots: &[Snapshot]) -> Resul
     for at in 0..snapshot.layers().len() {
         layers.push(engine.image_layer(snapshot, at)?);
     }
-    let config = complete(&target.config, &layers, engine.request.epoch);
+    let mut config = target.config.clone();
+    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+    match engine.request.created {
+        Some(seconds) => date_all(&mut config, seconds),
+        None => date_by_layers(&mut config, &engine.made(snapshot)?, engine.request.started.seconds),
+    }
     let bytes = config.to_bytes();
     let id = engine.store.blobs().write(&bytes)?;
     let image = ImageRecord {
@@ -80,18 +85,32 @@ fn image(engine: &Engine<'_>, plan: &ImagePlan, snapshots: &[Snapshot]) -> Resul
     Ok(Built { image, config, origins, stages, target: plan.target, steps, base_layers })
 }
 
-/// Fills in what was not known when the build was planned.
-fn complete(planned: &Config, layers: &[ImageLayer], epoch: i64) -> Config {
-    let mut config = planned.clone();
-    let created = rfc3339(epoch);
+/// Gives the image, and each line of its history that has no date, one date.
+fn date_all(config: &mut Config, seconds: i64) {
+    let created = rfc3339(seconds);
     for entry in &mut config.history {
-        if entry.created.is_none() {
-            entry.created = Some(created.clone());
-        }
+        entry.created.get_or_insert_with(|| created.clone());
     }
     config.created = Some(created);
-    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
-    config
+}
+
+/// Dates an image as docker does: a line of history by when its layer was `made`, one without a layer like the line before
+/// it, or like the first new layer, and the image by its last line. A build that finds all in the cache changes nothing.
+fn date_by_layers(config: &mut Config, made: &[Option<i64>], started: i64) {
+    let mut made = made.iter();
+    for entry in config.history.iter_mut().filter(|entry| !entry.empty_layer) {
+        let made = made.next().copied().flatten();
+        entry.created = entry.created.take().or_else(|| made.map(rfc3339));
+    }
+    let history = &config.history;
+    let new = history.iter().position(|entry| entry.created.is_none()).unwrap_or(history.len());
+    let (old, new) = history.split_at(new);
+    let dated = new.iter().chain(old.iter().rev()).find_map(|entry| entry.created.clone());
+    let mut last = dated.unwrap_or_else(|| rfc3339(started));
+    for entry in &mut config.history {
+        last = entry.created.get_or_insert(last).clone();
+    }
+    config.created = Some(last);
 }
 
 impl Engine<'_> {
@@ -111,9 +130,18 @@ impl Engine<'_> {
         Ok(ImageLayer { diff_id, layer: Some(cell.id.clone()), blob: None })
     }
 
+    /// Returns when each layer of a tree was made; `None` for those of its base.
+    fn made(&self, snapshot: &Snapshot) -> Result<Vec<Option<i64>>, Error> {
+        let made = |cell: &Arc<Cell>| match cell.base {
+            Some(_) => Ok(None),
+            None => Ok(self.store.layer(&cell.id)?.map(|layer| layer.meta().facts.made)),
+        };
+        snapshot.layers().iter().map(made).collect()
+    }
+
     /// Returns the digest of a layer's tar, writing it to nowhere if nobody has before.
     fn diff_id(&self, snapshot: &Snapshot, at: usize, cell: &Cell) -> Result<Digest, Error> {
-        let epoch = self.request.epoch;
+        let times = self.request.times;
         let Some(mut layer) = self.store.layer(&cell.id)? else {
             return Err(Error::Image {
                 image: cell.id.to_string(),
@@ -123,14 +151,14 @@ impl Engine<'_> {
         if let Some(pulled) = &layer.meta().facts.pulled {
             return Ok(pulled.diff_id);
         }
-        if let Some(diff_id) = layer.meta().facts.diff_ids.get(&epoch) {
-            return Ok(*diff_id);
+        if let Some(diff_id) = layer.meta().facts.diff_id(times) {
+            return Ok(diff_id);
         }
         let content = self.layers.content(snapshot, at)?;
         let mut out = HashingWriter::new(io::sink());
-        jettison_layer::write_layer(&*self.layers.index(cell)?, &content, epoch, &mut out)?;
+        jettison_layer::write_layer(&*self.layers.index(cell)?, &content, times, &mut out)?;
         let (_, diff_id, _) = out.finish();
-        layer.remember_diff_id(epoch, diff_id)?;
+        layer.remember_diff_id(times, diff_id)?;
         Ok(diff_id)
     }
 }

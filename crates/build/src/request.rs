@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use jettison_dockerfile::Parsed;
 use jettison_image::{Digest, Platform, Reference};
+use jettison_layer::Times;
 use jettison_sandbox::Hidden;
 
 use crate::ContextSource;
@@ -37,8 +38,10 @@ pub struct Request {
     pub explain: bool,
     /// How many steps run at once.
     pub jobs: usize,
-    /// `created` of the image and the time of what came to be during the build, in seconds since 1970.
-    pub epoch: i64,
+    /// The times that layers made here show.
+    pub times: Times,
+    /// `created` of the image, in seconds since 1970; `None` for when its layers were made.
+    pub created: Option<i64>,
     /// When the build started: what is younger came to be during the build.
     pub started: jettison_layer::Timestamp,
 }

@@ -7,7 +7,7 @@
 use std::io::{self, Cursor, Read};
 
 use crate::path::{file_name, join, parent};
-use crate::{Entry, Index, Kind};
+use crate::{Entry, Index, Kind, Times};
 
 /// A magic number, flags, the source's time in seconds and its length, each of four bytes, little-endian.
 const HEADER: usize = 16;
@@ -15,24 +15,30 @@ const FLAGS: std::ops::Range<usize> = 4..8;
 const TIME: std::ops::Range<usize> = 8..12;
 const LENGTH: std::ops::Range<usize> = 12..16;
 
-/// Returns the content of `entry` as it leaves: of a compiled Python file whose source is in `index` and takes `epoch`
-/// as its time, with that time in its record.
+/// Returns the content of `entry` as it leaves: of a compiled Python file whose source is in `index` and shows another
+/// time than it has, with that time in its record.
 pub(crate) fn follow_source<'r>(
     mut content: Box<dyn Read + Send + 'r>,
     entry: &Entry,
     index: &Index,
-    epoch: i64,
+    times: Times,
 ) -> io::Result<Box<dyn Read + Send + 'r>> {
     let Some(source) = source_of(&entry.path).and_then(|path| index.get(&path)) else { return Ok(content) };
-    if !source.fresh || entry.size() < HEADER as u64 {
+    if times.of(source) == source.mtime.seconds || entry.size() < HEADER as u64 {
         return Ok(content);
     }
     let mut header = [0; HEADER];
     content.read_exact(&mut header)?;
     if records(&header, source) {
-        header[TIME].copy_from_slice(&low_bits(epoch));
+        header[TIME].copy_from_slice(&low_bits(times.of(source)));
     }
     Ok(Box::new(Cursor::new(header).chain(content)))
+}
+
+/// Tells whether `index` has a compiled Python file that may leave with another record than it has.
+pub fn has_followers(index: &Index) -> bool {
+    let source = |entry: &Entry| source_of(&entry.path).and_then(|path| index.get(&path));
+    index.entries.iter().filter_map(source).any(|source| source.fresh)
 }
 
 /// Tells whether a header is that of a file compiled from `source` as it is now, and known by its time.
@@ -96,7 +102,7 @@ mod tests {
         let index = Index::from_entries(vec![source, entry.clone()]);
         let mut out = Vec::new();
         let content: Box<dyn Read + Send> = Box::new(Cursor::new(content.to_vec()));
-        follow_source(content, &entry, &index, 42).unwrap().read_to_end(&mut out).unwrap();
+        follow_source(content, &entry, &index, Times::Epoch(42)).unwrap().read_to_end(&mut out).unwrap();
         out
     }
 
@@ -116,6 +122,19 @@ mod tests {
         let content = compiled(0, 1_700_000_000, 30);
         assert_eq!(leaves(&content, packaged), content, "a source that keeps its time");
         assert_eq!(leaves(&content, file("lib/other.py", 1_700_000_000, 30)), content, "no source");
+    }
+
+    #[test]
+    fn a_compiled_file_follows_a_fresh_source() {
+        let has = |source: Entry| {
+            has_followers(&Index::from_entries(vec![
+                source,
+                file("lib/__pycache__/m.cpython-311.pyc", 1, 30),
+            ]))
+        };
+        assert!(has(file("lib/m.py", 1, 30)));
+        assert!(!has(Entry { fresh: false, ..file("lib/m.py", 1, 30) }));
+        assert!(!has(file("lib/other.py", 1, 30)));
     }
 
     #[test]

@@ -6,24 +6,23 @@ use crate::names::{OPAQUE, WHITEOUT, whiteout_name};
 use crate::path::{MAX_PATH, file_name, join, show};
 use crate::pyc::follow_source;
 use crate::tar::{Member, TarWriter};
-use crate::{Content, Entry, Error, Index, Kind};
+use crate::{Content, Entry, Error, Index, Kind, Times};
 
 /// Bytes of content moved at once.
 const BUFFER: usize = 256 * 1024;
 
 /// Writes `index` with its content as an uncompressed layer tar: entries in the order of the index, times in whole
-/// seconds, `epoch` (seconds since 1970) for entries that are fresh and for whiteouts. Compiled Python files record the
-/// time that their source takes.
+/// seconds, as `times` says. Compiled Python files record the time that their source takes.
 ///
-/// Equal indexes, contents and epochs give equal bytes, for ever. A file that is not as long as its entry says is an
+/// Equal indexes, contents and times give equal bytes, for ever. A file that is not as long as its entry says is an
 /// error, as is a name that a reader would take for a whiteout.
 pub fn write_layer(
     index: &Index,
     content: &dyn Content,
-    epoch: i64,
+    times: Times,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    write_part(index, index, content, epoch, out)
+    write_part(index, index, content, times, out)
 }
 
 /// Like [`write_layer`], but writes only `part` of the layer `whole`, each file as it is in the tar of the whole.
@@ -31,41 +30,41 @@ pub fn write_part(
     part: &Index,
     whole: &Index,
     content: &dyn Content,
-    epoch: i64,
+    times: Times,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut tar = TarWriter::new(out);
     let mut buffer = vec![0; BUFFER];
     for entry in &part.entries {
         check(entry)?;
-        start(&mut tar, entry, epoch)?;
+        start(&mut tar, entry, times)?;
         if let Kind::File { size, .. } = entry.kind {
             if size > 0 {
                 let reader =
-                    content.open(entry).and_then(|reader| follow_source(reader, entry, whole, epoch));
+                    content.open(entry).and_then(|reader| follow_source(reader, entry, whole, times));
                 let reader = reader.map_err(|source| Error::content(&entry.path, source))?;
                 write_content(&mut tar, entry, size, reader, &mut buffer)?;
             }
             tar.pad(size).map_err(Error::Output)?;
         }
         if entry.kind == (Kind::Directory { opaque: true }) {
-            mark_opaque(&mut tar, entry, epoch)?;
+            mark_opaque(&mut tar, entry, times)?;
         }
     }
     tar.finish().map_err(Error::Output)
 }
 
 /// Returns the length in bytes of the tar that [`write_layer`] writes, without any content at hand.
-pub fn tar_size(index: &Index, epoch: i64) -> Result<u64, Error> {
+pub fn tar_size(index: &Index, times: Times) -> Result<u64, Error> {
     let mut headers = Count(0);
     let mut tar = TarWriter::new(&mut headers);
     let mut content: u64 = 0;
     for entry in &index.entries {
-        start(&mut tar, entry, epoch)?;
+        start(&mut tar, entry, times)?;
         tar.pad(entry.size()).map_err(Error::Output)?;
         content = content.saturating_add(entry.size());
         if entry.kind == (Kind::Directory { opaque: true }) {
-            mark_opaque(&mut tar, entry, epoch)?;
+            mark_opaque(&mut tar, entry, times)?;
         }
     }
     tar.finish().map_err(Error::Output)?;
@@ -86,13 +85,14 @@ impl Write for Count {
     }
 }
 
-fn mark_opaque(tar: &mut TarWriter<'_>, directory: &Entry, epoch: i64) -> Result<(), Error> {
+fn mark_opaque(tar: &mut TarWriter<'_>, directory: &Entry, times: Times) -> Result<(), Error> {
     let name = join(&directory.path, OPAQUE);
-    let marker = Member { name: &name, type_flag: b'0', mtime: epoch, ..Member::default() };
+    let marker =
+        Member { name: &name, type_flag: b'0', mtime: times.of_mark(directory), ..Member::default() };
     tar.start(&marker).map_err(Error::Output)
 }
 
-fn start(tar: &mut TarWriter<'_>, entry: &Entry, epoch: i64) -> Result<(), Error> {
+fn start(tar: &mut TarWriter<'_>, entry: &Entry, times: Times) -> Result<(), Error> {
     let name = match &entry.kind {
         Kind::Whiteout => whiteout_name(&entry.path),
         Kind::Directory { .. } if entry.path.is_empty() => b"./".to_vec(),
@@ -105,7 +105,7 @@ fn start(tar: &mut TarWriter<'_>, entry: &Entry, epoch: i64) -> Result<(), Error
         uid: entry.uid,
         gid: entry.gid,
         size: entry.size(),
-        mtime: if entry.fresh || entry.kind == Kind::Whiteout { epoch } else { entry.mtime.seconds },
+        mtime: times.of(entry),
         xattrs: &entry.xattrs,
         ..Member::default()
     };

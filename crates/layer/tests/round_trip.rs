@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::*;
 use jettison_layer::{
-    Content, DiffOptions, DirContent, Entry, Fingerprint, Index, Kind, NoSink, Ownership, TarContent,
+    Content, DiffOptions, DirContent, Entry, Fingerprint, Index, Kind, NoSink, Ownership, TarContent, Times,
     Timestamp, Tree, TreeContent, diff, fill_digests, materialize, read_layer, unpack, write_layer,
 };
 use proptest::prelude::*;
@@ -104,8 +104,8 @@ impl Content for Generated {
 
 fn to_tar(index: &Index, content: &dyn Content) -> Vec<u8> {
     let mut tar = Vec::new();
-    write_layer(index, content, 0, &mut tar).unwrap();
-    assert_eq!(jettison_layer::tar_size(index, 0).unwrap(), tar.len() as u64);
+    write_layer(index, content, Times::Epoch(0), &mut tar).unwrap();
+    assert_eq!(jettison_layer::tar_size(index, Times::Epoch(0)).unwrap(), tar.len() as u64);
     tar
 }
 

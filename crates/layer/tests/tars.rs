@@ -12,7 +12,7 @@ use std::process::Command;
 use common::*;
 use jettison_image::Digest;
 use jettison_layer::{
-    Entry, Error, Index, Kind, NoSink, Timestamp, read_archive, read_layer, unpack, write_layer,
+    Entry, Error, Index, Kind, NoSink, Times, Timestamp, read_archive, read_layer, unpack, write_layer,
 };
 
 const EPOCH: i64 = 315_619_200;
@@ -67,7 +67,7 @@ fn sample() -> (Index, MapContent) {
 fn written() -> Vec<u8> {
     let (index, content) = sample();
     let mut tar = Vec::new();
-    write_layer(&index, &content, EPOCH, &mut tar).unwrap();
+    write_layer(&index, &content, Times::Epoch(EPOCH), &mut tar).unwrap();
     tar
 }
 
@@ -228,7 +228,7 @@ fn times_keep_their_fractions_on_the_way_in() {
 fn what_cannot_be_written_is_an_error() {
     let write = |entry: Entry, content: &str| {
         let text = String::from_utf8(entry.path.clone()).unwrap();
-        write_layer(&index([entry]), &MapContent::new(&[(&text, content)]), 0, &mut Vec::new())
+        write_layer(&index([entry]), &MapContent::new(&[(&text, content)]), Times::Epoch(0), &mut Vec::new())
     };
     let message = |result: Result<(), Error>| result.unwrap_err().to_string();
     assert_eq!(
@@ -243,20 +243,25 @@ fn what_cannot_be_written_is_an_error() {
     let odd = Entry { xattrs: vec![(b"user.a=b".to_vec(), vec![])], ..file("a", 0) };
     assert!(message(write(odd, "")).contains("no tar can hold"));
     assert!(
-        message(write_layer(&index([file("gone", 1)]), &MapContent::default(), 0, &mut Vec::new()))
-            .contains("/gone")
+        message(write_layer(
+            &index([file("gone", 1)]),
+            &MapContent::default(),
+            Times::Epoch(0),
+            &mut Vec::new()
+        ))
+        .contains("/gone")
     );
 }
 
 #[test]
 fn the_root_is_written_only_if_listed() {
     let mut tar = Vec::new();
-    write_layer(&index([dir(""), dir("a")]), &MapContent::default(), 0, &mut tar).unwrap();
+    write_layer(&index([dir(""), dir("a")]), &MapContent::default(), Times::Epoch(0), &mut tar).unwrap();
     assert_eq!(&tar[..3], b"./\0");
     let listing = read_layer(&mut tar.as_slice(), &mut NoSink).unwrap();
     assert_eq!(lines(&listing.index), ["d 755 /", "d 755 /a"]);
     let mut empty = Vec::new();
-    write_layer(&Index::default(), &MapContent::default(), 0, &mut empty).unwrap();
+    write_layer(&Index::default(), &MapContent::default(), Times::Epoch(0), &mut empty).unwrap();
     assert_eq!(empty, [0; 1024]);
 }
 

@@ -18,7 +18,7 @@ use std::time::UNIX_EPOCH;
 
 use jettison_build::{Built, Event, MAX_SECRET, SecretSource};
 use jettison_dockerfile::Severity;
-use jettison_image::{DEFAULT_EPOCH, Descriptor, Digest, Platform, Reference};
+use jettison_image::{Descriptor, Digest, Platform, Reference};
 use jettison_plan::NetworkMode;
 use jettison_registry::{Cancel, Client};
 use jettison_report::lint::Finding;
@@ -134,7 +134,8 @@ pub fn build(
         identity: identity(settings),
         explain: settings.explain,
         jobs: settings.jobs.get(),
-        epoch: settings.epoch.unwrap_or(DEFAULT_EPOCH),
+        times: settings.times(),
+        created: settings.created(),
         started,
     };
     let strict = checks::refuse_if_asked(&request, &environment, &file)?;
@@ -142,7 +143,7 @@ pub fn build(
     let checks = if strict { Vec::new() } else { checks::of_build(&request, &environment)? };
     for built in &mut built {
         if settings.drop_dead {
-            drop_dead::drop_dead(workplace.store, built, request.epoch)?;
+            drop_dead::drop_dead(workplace.store, built, request.times)?;
         }
         recorder.remember(workplace, built, &kept)?;
     }

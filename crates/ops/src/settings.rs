@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jettison_build::SecretSource;
-use jettison_image::{Platform, Reference};
+use jettison_image::{DEFAULT_EPOCH, Platform, Reference};
+use jettison_layer::Times;
 use jettison_plan::{Remote, RunOptions};
 use jettison_report::Budgets;
 
@@ -68,8 +69,22 @@ pub struct BuildSettings {
     pub date: Option<Date>,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 for `created` and for files made during the build.
     pub epoch: Option<i64>,
+    /// `--timestamps=keep`: files show their true times, and the image when its layers were made, unless `epoch` says else.
+    pub keep_times: bool,
     /// `DOCKER_HOST`, for an image that is handed to a daemon.
     pub docker_host: Option<String>,
+}
+
+impl BuildSettings {
+    /// The times that layers made by the build show.
+    pub(crate) fn times(&self) -> Times {
+        if self.keep_times { Times::True } else { Times::Epoch(self.epoch.unwrap_or(DEFAULT_EPOCH)) }
+    }
+
+    /// `created` of the image, in seconds since 1970; `None` for when its layers were made.
+    pub(crate) fn created(&self) -> Option<i64> {
+        if self.keep_times { self.epoch } else { self.epoch.or(Some(DEFAULT_EPOCH)) }
+    }
 }
 
 /// The date of an image, and of what its build made.

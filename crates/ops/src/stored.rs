@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use jettison_build::export::{ImageSource, SourceLayer};
 use jettison_fs::Dir;
-use jettison_image::{Config, MAX_MANIFEST_SIZE, RawManifest, Reference, chain_id};
-use jettison_layer::{Content, DirContent, Index, LayerTar, Merged, NoSink, TarContent, Tree, TreeContent};
+use jettison_image::{Config, DEFAULT_EPOCH, MAX_MANIFEST_SIZE, RawManifest, Reference, chain_id};
+use jettison_layer::{
+    Content, DirContent, Index, LayerTar, Merged, NoSink, TarContent, Times, Tree, TreeContent,
+};
 use jettison_store::{ImageLayer, ImageRecord, Layer, LayerId, Store};
 
 use crate::Error;
@@ -159,12 +161,10 @@ impl<'a> Stored<'a> {
         let Some(layer) = self.layer(number)? else {
             return Err(Error::request(format!("layer {diff_id} is gone from the store")));
         };
-        let epochs = &layer.meta().facts.diff_ids;
-        let epoch = epochs.iter().find(|(_, known)| **known == diff_id).map(|(epoch, _)| *epoch);
-        let epoch = epoch.unwrap_or(jettison_image::DEFAULT_EPOCH);
+        let times = layer.meta().facts.times_of(diff_id).unwrap_or(Times::Epoch(DEFAULT_EPOCH));
         let (index, content) = self.content(number)?;
         source.tar = Some(Box::new(move |out: &mut dyn Write| {
-            jettison_layer::write_layer(&index, &content, epoch, out).map_err(io::Error::other)
+            jettison_layer::write_layer(&index, &content, times, out).map_err(io::Error::other)
         }));
         Ok(source)
     }

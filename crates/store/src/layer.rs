@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use jettison_image::{Descriptor, Digest};
-use jettison_layer::{Index, Kind};
+use jettison_layer::{Index, Kind, Times};
 use serde::{Deserialize, Serialize};
 
 use crate::Store;
@@ -82,11 +82,17 @@ impl From<LayerId> for String {
 pub struct LayerFacts {
     /// The name of the step that made it, or where it was pulled from.
     pub created_by: String,
+    /// When, in seconds since 1970; 0 where nobody asks.
+    #[serde(default)]
+    pub made: i64,
     /// How long that took, in seconds.
     pub seconds: f64,
     /// The digest of its uncompressed tar, by the epoch (seconds since 1970) that fresh files take in it.
     #[serde(default)]
     pub diff_ids: BTreeMap<i64, Digest>,
+    /// The digest of its uncompressed tar with true times.
+    #[serde(default)]
+    pub true_diff_id: Option<Digest>,
     /// Its uncompressed tar among the blobs, if it was written.
     #[serde(default)]
     pub tar: Option<Digest>,
@@ -200,11 +206,9 @@ impl Layer {
         self.rewrite(INDEX, &index.encode())
     }
 
-    /// Remembers the digest of its uncompressed tar with `epoch` (seconds since 1970) for fresh files.
-    pub fn remember_diff_id(&mut self, epoch: i64, diff_id: Digest) -> Result<()> {
-        self.update_facts(|facts| {
-            facts.diff_ids.insert(epoch, diff_id);
-        })
+    /// Remembers the digest of its uncompressed tar with `times`.
+    pub fn remember_diff_id(&mut self, times: Times, diff_id: Digest) -> Result<()> {
+        self.update_facts(|facts| facts.set_diff_id(times, diff_id))
     }
 
     /// Remembers that the blob `tar` is its uncompressed tar.
@@ -245,6 +249,30 @@ impl Layer {
 }
 
 impl LayerFacts {
+    /// Returns the digest of its uncompressed tar with `times`, if that is known.
+    pub fn diff_id(&self, times: Times) -> Option<Digest> {
+        match times {
+            Times::Epoch(epoch) => self.diff_ids.get(&epoch).copied(),
+            Times::True => self.true_diff_id,
+        }
+    }
+
+    /// Sets the digest of its uncompressed tar with `times`.
+    pub fn set_diff_id(&mut self, times: Times, diff_id: Digest) {
+        match times {
+            Times::Epoch(epoch) => drop(self.diff_ids.insert(epoch, diff_id)),
+            Times::True => self.true_diff_id = Some(diff_id),
+        }
+    }
+
+    /// Returns the times with which its uncompressed tar has the digest `diff_id`, if one is known to.
+    pub fn times_of(&self, diff_id: Digest) -> Option<Times> {
+        if self.true_diff_id == Some(diff_id) {
+            return Some(Times::True);
+        }
+        self.diff_ids.iter().find(|(_, known)| **known == diff_id).map(|(epoch, _)| Times::Epoch(*epoch))
+    }
+
     /// Returns the blobs without which the layer is not whole.
     pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
         self.tar.into_iter().chain(self.pulled.iter().map(|pulled| pulled.descriptor.digest))
@@ -252,7 +280,11 @@ impl LayerFacts {
 
     /// Returns all diff IDs under which the layer is known.
     pub(crate) fn all_diff_ids(&self) -> impl Iterator<Item = Digest> {
-        self.diff_ids.values().copied().chain(self.pulled.iter().map(|pulled| pulled.diff_id))
+        self.diff_ids
+            .values()
+            .copied()
+            .chain(self.true_diff_id)
+            .chain(self.pulled.iter().map(|pulled| pulled.diff_id))
     }
 }
 

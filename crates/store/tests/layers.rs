@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use common::{index_of, layer, names, open, pulled};
 use jettison_image::Digest;
-use jettison_layer::Kind;
+use jettison_layer::{Kind, Times};
 use jettison_store::{LayerFacts, LayerId, PulledBlob};
 
 #[test]
@@ -101,15 +101,20 @@ fn what_is_learnt_later_is_kept() {
     let store = open(root.path());
     let mut first = layer(&store, "hello");
     let mut second = store.layer(first.id()).unwrap().unwrap();
-    first.remember_diff_id(0, Digest::of(b"zero")).unwrap();
-    second.remember_diff_id(1, Digest::of(b"one")).unwrap();
+    first.remember_diff_id(Times::Epoch(0), Digest::of(b"zero")).unwrap();
+    second.remember_diff_id(Times::Epoch(1), Digest::of(b"one")).unwrap();
+    second.remember_diff_id(Times::True, Digest::of(b"true")).unwrap();
     let mut index = index_of("hello", 5);
     index.entries[1].kind = Kind::File { size: 5, digest: Some(Digest::of(b"hello")) };
     first.update_index(&index).unwrap();
     let found = open(root.path()).layer(first.id()).unwrap().unwrap();
     assert_eq!(found.index().unwrap(), index);
-    let diff_ids = &found.meta().facts.diff_ids;
-    assert_eq!(diff_ids.values().copied().collect::<Vec<_>>(), [Digest::of(b"zero"), Digest::of(b"one")]);
+    let facts = &found.meta().facts;
+    for (times, tar) in [(Times::Epoch(0), "zero"), (Times::Epoch(1), "one"), (Times::True, "true")] {
+        assert_eq!(facts.diff_id(times), Some(Digest::of(tar.as_bytes())));
+        assert_eq!(facts.times_of(Digest::of(tar.as_bytes())), Some(times));
+    }
+    assert_eq!((facts.diff_id(Times::Epoch(2)), facts.times_of(Digest::of(b"two"))), (None, None));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::{day, entry_of, image, layer, layer_that_took, names, open, open_on, pulled, reference};
 use jettison_image::Digest;
+use jettison_layer::Times;
 use jettison_store::{CacheScope, Download, ImageScope, LayerId, Object, PruneFilter, Pruned, Store};
 
 /// Makes a layer with a cache record that was last used on day `number`.
@@ -195,7 +196,7 @@ fn compressed_layers_stay_as_long_as_their_layer() {
     let id = cached(root.path(), "layer", 0);
     {
         let store = open(root.path());
-        store.layer(&id).unwrap().unwrap().remember_diff_id(0, diff_id).unwrap();
+        store.layer(&id).unwrap().unwrap().remember_diff_id(Times::Epoch(0), diff_id).unwrap();
         let blob = pulled(&store, b"compressed");
         store.memo().put(&diff_id, "gzip-6", &blob).unwrap();
         let orphan = pulled(&store, b"orphan");

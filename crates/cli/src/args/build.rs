@@ -64,6 +64,9 @@ pub struct BuildArgs {
     /// Date of the image and of what the build made: "now", "git" (the context's last commit) or seconds since 1970
     #[arg(long, value_name = "now|git|SECONDS")]
     pub timestamp: Option<String>,
+    /// Times of files in the image
+    #[arg(long, value_name = "MODE", default_value = "normalize")]
+    pub timestamps: Timestamps,
     /// Ask the registry for a newer base image
     #[arg(long)]
     pub pull: bool,
@@ -151,6 +154,15 @@ pub enum ProgressMode {
     Quiet,
     /// BuildKit's status messages, one JSON object a line
     Rawjson,
+}
+
+/// `--timestamps`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Timestamps {
+    /// What the build made, and what came from the context, takes the date of the image
+    Normalize,
+    /// True times, as docker has them
+    Keep,
 }
 
 /// Most steps wait for something: processes of their own, the network.

@@ -12,7 +12,7 @@ mod run;
 
 use clap::{Parser, Subcommand};
 
-pub use build::{BuildArgs, ProgressMode};
+pub use build::{BuildArgs, ProgressMode, Timestamps};
 pub use check::{AdviseArgs, CheckArgs, CheckFormat, Threshold};
 pub use fix::FixArgs;
 pub use images::{

@@ -12,7 +12,7 @@ use jettison_ops::{
 use super::hosts::extra_host;
 use super::output::output;
 use super::{budgets, forwarded, network, platforms, resources, tag};
-use crate::args::BuildArgs;
+use crate::args::{BuildArgs, Timestamps};
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -68,6 +68,7 @@ pub fn build(
         baseline: args.baseline.clone(),
         date: date(args.timestamp.as_deref())?,
         epoch: environment.epoch,
+        keep_times: args.timestamps == Timestamps::Keep,
         docker_host: environment.docker_host.clone(),
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jettison_build::Built;
 use jettison_build::export::{self, CompressionOptions, DaemonAddress, Place, Prepared};
-use jettison_image::{DEFAULT_EPOCH, Descriptor, Digest, Reference};
+use jettison_image::{Descriptor, Digest, Reference};
 use jettison_layer::{Content, Entry, Index, Kind, Merged};
 
 use super::Workplace;
@@ -141,9 +141,9 @@ impl Exporter<'_> {
         }
         let files = Platforms(parts);
         let index = files.index();
-        let epoch = self.settings.epoch.unwrap_or(DEFAULT_EPOCH);
+        let times = self.settings.times();
         let tree = move |out: &mut dyn Write| {
-            jettison_layer::write_layer(&index, &files, epoch, out).map_err(io::Error::other)
+            jettison_layer::write_layer(&index, &files, times, out).map_err(io::Error::other)
         };
         let context = self.context();
         match (output.kind, place(output)?) {

@@ -6,7 +6,7 @@ use std::thread;
 
 use jettison_build::export::CompressionOptions;
 use jettison_image::DEFAULT_EPOCH;
-use jettison_layer::{Index, NoSink, fill_digests, tar_size};
+use jettison_layer::{Index, NoSink, Times, fill_digests, tar_size};
 use jettison_report::{Layer, wanted_digests};
 use jettison_store::{LayerFacts, PulledBlob};
 
@@ -48,8 +48,8 @@ fn read_layer(stored: &Stored<'_>, number: usize) -> Result<(Arc<Index>, u64), E
         let index =
             index.ok_or_else(|| Error::request(format!("layer {} is gone from the store", ours.diff_id)))?;
         let facts = stored.layer(number)?.map(|layer| layer.meta().facts.clone()).unwrap_or_default();
-        let epoch = facts.diff_ids.iter().find(|(_, known)| **known == ours.diff_id).map(|(epoch, _)| *epoch);
-        let size = tar_size(&index, epoch.unwrap_or(DEFAULT_EPOCH))?;
+        let times = facts.times_of(ours.diff_id).unwrap_or(Times::Epoch(DEFAULT_EPOCH));
+        let size = tar_size(&index, times)?;
         return Ok((index, size));
     };
     let records = stored.store.records(TARS);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jettison_layer::tar_size;
+use jettison_layer::{Times, tar_size};
 use proptest::prelude::*;
 
 use super::*;
@@ -23,7 +23,7 @@ fn link(path: &str, target: &str) -> Entry {
 fn layers(entries: Vec<Vec<Entry>>, base: usize) -> Vec<Layer> {
     let layer = |(number, entries): (usize, Vec<Entry>)| {
         let index = Arc::new(Index::from_entries(entries));
-        let tar = tar_size(&index, 0).unwrap();
+        let tar = tar_size(&index, Times::Epoch(0)).unwrap();
         Layer {
             index,
             diff_id: Digest::of(&[number as u8]),
