@@ -1,9 +1,9 @@
 //! `advise`: the culprit first, with bytes that agree with an independent count.
 
-use jettison_testkit::{Context, Jettison};
-use serde_json::Value;
+use jettison_testkit::{Context, Image, Jettison, Layer, Layout, Proxy, Registry, base};
+use serde_json::{Value, json};
 
-use crate::{Bench, context_of, fat};
+use crate::{BINARY, Bench, context_of, fat};
 
 /// Runs `advise --format json`.
 fn advice(jettison: &Jettison, arguments: &[&str]) -> Vec<Value> {
@@ -98,4 +98,140 @@ fn a_fat_builder_stage_is_fine() {
     let context = Context::of(dockerfile);
     bench.build(&context, &["-t", "lean"]).says_not("advice");
     assert_eq!(advice(&bench.jettison, &["lean"]), Vec::<Value>::new());
+}
+
+struct Hub {
+    _registry: Registry,
+    proxy: Proxy,
+    layout: Layout,
+    jettison: Jettison,
+}
+
+/// A registry that stands for docker.io and gcr.io, with `python:3.11` and its relatives, and a home that knows it.
+fn relatives_of_python() -> Hub {
+    let deb = |name: &str| {
+        format!("Package: {name}\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n")
+    };
+    let glibc = |layer: Layer| layer.dir("lib64", 0o755).file("lib64/ld-linux-x86-64.so.2", 0o755, "");
+    let debian = |names: &[&str]| {
+        let status: String = names.iter().map(|name| deb(name)).collect();
+        let layer = glibc(base::busybox()).file("usr/bin/apt-get", 0o755, "");
+        layer.dir("var/lib", 0o755).dir("var/lib/dpkg", 0o755).file("var/lib/dpkg/status", 0o644, status)
+    };
+    let full = debian(&["gcc", "libc6", "python3"]).file("usr/bin/gcc", 0o755, vec![0; 3_000_000]);
+    let installed = "P:musl\nV:1\n\nP:python3\nV:3\n\nP:busybox\nV:1\n\n";
+    let alpine = base::alpine().dir("sbin", 0o755).file("sbin/apk", 0o755, "").file(
+        "lib/ld-musl-x86_64.so.1",
+        0o755,
+        "",
+    );
+    let alpine = ["lib/apk", "lib/apk/db"].iter().fold(alpine, |layer, folder| layer.dir(folder, 0o755));
+    let alpine = alpine.file("lib/apk/db/installed", 0o644, installed);
+    let distroless = ["var", "var/lib", "var/lib/dpkg", "var/lib/dpkg/status.d"];
+    let distroless = distroless.iter().fold(glibc(Layer::new()), |layer, folder| layer.dir(folder, 0o755));
+    let distroless = distroless.file("var/lib/dpkg/status.d/libc6", 0o644, deb("libc6"));
+
+    let (registry, mut layout) = (Registry::start(), Layout::new());
+    for (tag, layer, name) in [
+        ("full", full, "library/python:3.11"),
+        ("slim", debian(&["libc6", "python3"]), "library/python:3.11-slim"),
+        ("alpine", alpine, "library/python:3.11-alpine"),
+        ("distroless", distroless, "distroless/python3-debian12:latest"),
+    ] {
+        layout.add(tag, &base::config("sh"), &[layer]);
+        registry.push(&layout.skopeo(tag), name);
+    }
+    let (jettison, proxy) = (Jettison::new(BINARY), Proxy::start(&registry.address()));
+    let entry = |name: &str| {
+        format!("[[registry]]\nprefix = \"{name}\"\nlocation = \"{}\"\ninsecure = true\n", proxy.address())
+    };
+    jettison.registries(&(entry("docker.io") + &entry("gcr.io")));
+    Hub { _registry: registry, proxy, layout, jettison }
+}
+
+/// Runs `advise --bases --format json` and returns the bases.
+fn bases(jettison: &Jettison, subject: &str) -> Value {
+    let output = jettison.ok(&["advise", "--bases", "--format", "json", subject]);
+    serde_json::from_str::<Value>(&output.stdout).unwrap()["bases"].take()
+}
+
+#[test]
+fn smaller_bases_are_those_that_the_registry_has() {
+    let hub = relatives_of_python();
+    let context = context_of(
+        "ARG V=3.11\nFROM golang AS build\nRUN apk add x\nFROM python:$V\nRUN apt-get update\nCMD [\"x\"]\n",
+        &[],
+    );
+    let found = bases(&hub.jettison, context.argument());
+    assert_eq!((&found["base"], &found["line"]), (&json!("python:3.11"), &json!(4)));
+    assert_eq!(
+        found["needs"],
+        json!([{"part": "shell", "why": "RUN, line 5"}, {"part": "apt", "why": "RUN, line 5"}])
+    );
+    let size = |tag: &str| {
+        let image = Image::from_layout(hub.layout.path(), tag);
+        image.manifest.layers.iter().map(|layer| layer.size).sum::<u64>()
+    };
+    let mut expected = [
+        ("full", "python:3.11", 3, json!(["shell", "glibc", "apt"]), json!([])),
+        ("slim", "python:3.11-slim", 2, json!(["shell", "glibc", "apt"]), json!([])),
+        ("alpine", "python:3.11-alpine", 3, json!(["shell", "musl", "apk"]), json!(["apt"])),
+        (
+            "distroless",
+            "gcr.io/distroless/python3-debian12:latest",
+            1,
+            json!(["glibc"]),
+            json!(["shell", "apt"]),
+        ),
+    ];
+    expected.sort_by_key(|(tag, ..)| std::cmp::Reverse(size(tag)));
+    let rows = expected.map(|(tag, name, packages, has, misses)| {
+        json!({"name": name, "inUse": tag == "full", "compressed": size(tag), "packages": packages, "has": has, "misses": misses})
+    });
+    assert_eq!(found["images"], Value::from(rows.to_vec()));
+    assert_eq!(found["notes"], json!([]), "what does not exist is not listed");
+}
+
+#[test]
+fn an_image_tells_which_libc_its_own_programs_need() {
+    let hub = relatives_of_python();
+    let program = std::fs::read("/bin/ls").unwrap();
+    let context = Context::of("FROM python:3.11\nCOPY run.sh /\nCOPY ls /opt/\nENTRYPOINT [\"/run.sh\"]\n")
+        .file_with_mode("run.sh", 0o755, "#!/bin/sh\nexec ls\n")
+        .file_with_mode("ls", 0o755, program);
+    hub.jettison.build(&context, &["-t", "app"]);
+    let found = bases(&hub.jettison, "app");
+    let needs = json!([{"part": "glibc", "why": "/opt/ls"}, {"part": "shell", "why": "/run.sh"}]);
+    let mut own = found["needs"].as_array().unwrap().clone();
+    own.sort_by_key(|need| need["part"].to_string());
+    assert_eq!(Value::from(own), needs);
+    let text = hub.jettison.ok(&["advise", "--bases", "app"]).stdout;
+    let row = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{name}\n{text}"))
+            .split("   ")
+            .map(str::trim)
+            .map(str::to_owned)
+            .filter(|cell| !cell.is_empty())
+            .skip(2)
+            .collect::<Vec<_>>()
+            .join("|")
+    };
+    assert_eq!(row("python:3.11"), "3|yes|glibc|apt|(in use)");
+    assert_eq!(row("python:3.11-slim"), "2|yes|glibc|apt|none");
+    assert_eq!(row("python:3.11-alpine"), "3|yes|musl|apk|glibc");
+    assert_eq!(row("gcr.io/distroless/python3-debian12:latest"), "1|none|glibc|none|shell");
+}
+
+#[test]
+fn no_registry_is_asked_unless_bases_are_wanted() {
+    let hub = relatives_of_python();
+    let context = context_of("FROM python:3.11\nCMD [\"x\"]\n", &[]);
+    hub.jettison.ok(&["advise", context.argument()]);
+    hub.jettison
+        .fails(2, &["advise", "--bases", "--format", "sarif", context.argument()])
+        .says("--bases is for");
+    assert_eq!(hub.proxy.requests().len(), 0);
+    bases(&hub.jettison, context.argument());
+    assert!(hub.proxy.count("GET", "/v2/library/python/manifests/3.11-slim") > 0);
 }

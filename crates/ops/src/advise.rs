@@ -1,5 +1,7 @@
 //! `advise`: what to write instead, for an image or for a Dockerfile alone.
 
+mod bases;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use jettison_dockerfile::Parsed;
 use jettison_dockerfile::ignore::Patterns;
 use jettison_image::Platform;
 use jettison_layer::Tree;
-use jettison_report::{Advice, DockerfileRecord, Question};
+use jettison_report::{Advice, Bases, Built, DockerfileRecord, Question};
 use jettison_store::Store;
 
 use crate::Error;
@@ -26,18 +28,25 @@ pub struct Advised {
     pub dockerfile: Option<Parsed>,
     /// What to write instead, the heaviest first.
     pub advice: Vec<Advice>,
+    /// The base of the final stage beside its smaller relatives, if they were asked for.
+    pub bases: Option<Bases>,
 }
 
 /// Gives advice on `subject`: a directory with a Dockerfile, a Dockerfile, or an image as `report` finds it. The Dockerfile
-/// of an image is `dockerfile`, or the one that its build remembers.
+/// of an image is `dockerfile`, or the one that its build remembers. With `with_bases` registries are asked for smaller bases.
 pub fn advise(
     store: &Store,
     subject: &str,
     dockerfile: Option<&Path>,
     platform: &Platform,
+    with_bases: bool,
     transfer: Transfer<'_>,
 ) -> Result<Advised, Error> {
-    if let Some(text) = written(Path::new(subject), dockerfile)? {
+    let bases = |dockerfile: Option<&Parsed>, built: Option<&Built<'_>>| {
+        with_bases.then(|| bases::bases(store, dockerfile, built, platform, transfer)).transpose()
+    };
+    if let Some(mut text) = written(Path::new(subject), dockerfile)? {
+        text.bases = bases(text.dockerfile.as_ref(), None)?;
         return Ok(text);
     }
     let stored = Stored::open(store, find::find(store, subject, platform, transfer)?)?;
@@ -60,7 +69,9 @@ pub fn advise(
         open: Some(&open),
     };
     let advice = jettison_report::advise(&question);
-    Ok(Advised { name, dockerfile, advice })
+    let built = Built { report: &report, tree: &tree, open: &open };
+    let bases = bases(dockerfile.as_ref(), Some(&built))?;
+    Ok(Advised { name, dockerfile, advice, bases })
 }
 
 /// Gives advice on a Dockerfile alone; `None` where `subject` is no context and no Dockerfile.
@@ -89,7 +100,7 @@ fn written(subject: &Path, dockerfile: Option<&Path>) -> Result<Option<Advised>,
         open: None,
     };
     let advice = jettison_report::advise(&question);
-    Ok(Some(Advised { name: path.display().to_string(), dockerfile: Some(parsed), advice }))
+    Ok(Some(Advised { name: path.display().to_string(), dockerfile: Some(parsed), advice, bases: None }))
 }
 
 /// An OCI layout is a directory too.

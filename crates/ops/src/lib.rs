@@ -29,6 +29,7 @@ pub use jettison_dockerfile::{Diagnostic, LineIndex, Severity, Span};
 pub use jettison_plan::{Entitlement, Limit, Remote, RunOptions, ram_in_bytes};
 pub use jettison_registry::{Cancel, Client, Settings as RegistrySettings};
 pub use jettison_report::{Advice, advice_findings, advice_json, advice_text, human_size, lint};
+pub use jettison_report::{Bases, bases_json, bases_notes, bases_rows};
 pub use jettison_report::{Budgets, Exceeded, Share, exceeded_text};
 pub use jettison_report::{Diff, Report, diff_page, diff_text, report_page, report_text};
 pub use jettison_sandbox::Hidden;

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use jettison_build::export::{self, CompressionOptions, PushedImage};
-use jettison_image::{Config, Descriptor, Digest, Digester, MediaType, Platform, RawManifest, Reference};
+use jettison_image::{
+    Config, Descriptor, Digest, Digester, Manifest, MediaType, Platform, RawManifest, Reference,
+};
 use jettison_registry::{BlobSink, Cancel, Client, Settings, credentials};
 use jettison_store::{Download, ImageLayer, ImageRecord, Partial, Store, TagEntry};
 
@@ -107,6 +109,17 @@ fn fetch(
     store.tag(reference, &entry)?;
     let is_new = before.is_none_or(|(old, _)| old.image != image.config);
     Ok(PulledImage { image: image.config, digest, is_new })
+}
+
+/// Asks for the manifest of an image, and no more of it.
+pub(crate) fn image_manifest(
+    reference: &Reference,
+    platform: &Platform,
+    transfer: Transfer<'_>,
+) -> Result<Manifest, Error> {
+    let named = transfer.client.manifest(reference, transfer.cancel)?;
+    let raw = of_platform(named, reference, platform, transfer)?;
+    raw.manifest().map_err(|error| Error::request(format!("{}: {error}", reference.familiar())))
 }
 
 /// Returns the manifest of one platform's image, of an index or alone.

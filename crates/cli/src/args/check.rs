@@ -43,6 +43,9 @@ pub struct AdviseArgs {
     /// Dockerfile of the image (default: the one that its build remembers)
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<String>,
+    /// Ask registries for smaller bases of the final stage, and say what each lacks
+    #[arg(long)]
+    pub bases: bool,
     /// How to write the advice
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: CheckFormat,

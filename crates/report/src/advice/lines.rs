@@ -6,12 +6,12 @@ use jettison_plan::Stage;
 use crate::Report;
 
 /// The instructions of the stage that ships, with those of the stages it starts from, in order.
-pub(super) struct Chain<'a> {
-    pub(super) instructions: Vec<&'a Instruction>,
+pub(crate) struct Chain<'a> {
+    pub(crate) instructions: Vec<&'a Instruction>,
 }
 
 impl<'a> Chain<'a> {
-    pub(super) fn of(parsed: &'a Parsed) -> Chain<'a> {
+    pub(crate) fn of(parsed: &'a Parsed) -> Chain<'a> {
         let (_, stages) = Stage::split(&parsed.dockerfile);
         let mut instructions = Vec::new();
         let mut number = stages.len().checked_sub(1);

@@ -20,7 +20,7 @@ use jettison_dockerfile::{LineIndex, Parsed, Span};
 pub use rules::RULES as ADVICE_RULES;
 pub use text::advice_text;
 
-use lines::Chain;
+pub(crate) use lines::Chain;
 
 /// A second of rebuild weighs as much as so many bytes, where findings are put in order.
 const BYTES_A_SECOND: f64 = 1_000_000.0;
