@@ -42,6 +42,8 @@ pub(crate) struct Cell {
     used: AtomicBool,
     index: OnceLock<Arc<Index>>,
     content: OnceLock<Arc<dyn Content>>,
+    /// Where its files are, once that is known: the store keeps them there as long as the build holds the layer.
+    directory: OnceLock<PathBuf>,
 }
 
 /// The blob of a base image's layer.
@@ -146,6 +148,7 @@ impl<'a> Layers<'a> {
                     used: AtomicBool::new(false),
                     index: OnceLock::new(),
                     content: OnceLock::new(),
+                    directory: OnceLock::new(),
                 })
             };
             cells.entry(id.clone()).or_insert_with(new).clone()
@@ -238,7 +241,7 @@ impl<'a> Layers<'a> {
         self.use_bases(snapshot)?;
         let cells = snapshot.layers();
         let missing: Vec<usize> = (0..cells.len())
-            .map(|at| Ok((at, self.fs(&cells[at])?)))
+            .map(|at| Ok((at, self.directory(&cells[at])?)))
             .filter_map(absent)
             .collect::<Result<_, Error>>()?;
         let blobs: Vec<&BaseBlob> = missing.iter().filter_map(|at| cells[*at].base.as_ref()).collect();
@@ -247,7 +250,7 @@ impl<'a> Layers<'a> {
         for at in missing {
             self.unpack(snapshot, at)?;
         }
-        cells.iter().map(|cell| self.fs(cell)?.ok_or_else(|| gone(cell))).collect()
+        cells.iter().map(|cell| self.directory(cell)?.ok_or_else(|| gone(cell))).collect()
     }
 
     /// Returns the files of a layer.
@@ -261,7 +264,7 @@ impl<'a> Layers<'a> {
             Some((None, layer)) if layer.meta().facts.tar.is_some() => self.tar(&layer)?,
             _ => {
                 self.directories(&snapshot.below(at + 1))?;
-                let directory = self.fs(cell)?.ok_or_else(|| gone(cell))?;
+                let directory = self.directory(cell)?.ok_or_else(|| gone(cell))?;
                 Arc::new(DirContent::new(Dir::open(&directory)?))
             }
         };
@@ -285,8 +288,13 @@ impl<'a> Layers<'a> {
         Ok(Arc::new(TarContent::new(self.store.blobs().open(&tar)?)?.0))
     }
 
-    fn fs(&self, cell: &Cell) -> Result<Option<PathBuf>, Error> {
-        Ok(self.store.layer(&cell.id)?.and_then(|layer| layer.fs()))
+    /// Returns the directory of a layer, if it is unpacked. A step asks for those of all layers below it.
+    fn directory(&self, cell: &Cell) -> Result<Option<PathBuf>, Error> {
+        if let Some(directory) = cell.directory.get() {
+            return Ok(Some(directory.clone()));
+        }
+        let found = self.store.layer(&cell.id)?.and_then(|layer| layer.fs());
+        Ok(found.map(|directory| cell.directory.get_or_init(|| directory).clone()))
     }
 
     /// Unpacks layer number `at` onto the tree below it.
