@@ -173,3 +173,84 @@ fn files_of_ids_and_metadata_name_the_image() {
     let alone: serde_json::Value = serde_json::from_slice(&fs::read(alone).unwrap()).unwrap();
     assert_eq!(alone["containerimage.digest"], image.digest.to_string());
 }
+
+/// Reads a document of the layout in `folder`.
+fn document(folder: &std::path::Path, path: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(folder.join(path)).unwrap()).unwrap()
+}
+
+/// Reads the blob that a descriptor names.
+fn named(folder: &std::path::Path, descriptor: &serde_json::Value) -> serde_json::Value {
+    let digest = descriptor["digest"].as_str().unwrap();
+    document(folder, &format!("blobs/{}", digest.replace(':', "/")))
+}
+
+#[test]
+fn annotations_stand_where_they_are_asked_for() {
+    let bench = Bench::new();
+    let folder = bench.jettison.path("work/annotated");
+    let output = format!("type=oci,tar=false,dest={}", folder.display());
+    let context = context_of("FROM scratch\nCOPY f /\n", &[("f", "")]);
+    let flags = ["--annotation", "a=1", "--annotation", "manifest-descriptor:d=x=y"];
+    let both = ["--annotation", "manifest,manifest-descriptor[local]:both=3", "-t", "x:1", "-o", &output];
+    bench.build(&context, &[&flags[..], &both].concat());
+    let descriptor = &document(&folder, "index.json")["manifests"][0];
+    assert_eq!(named(&folder, descriptor)["annotations"], serde_json::json!({"a": "1", "both": "3"}));
+    assert_eq!(
+        (&descriptor["annotations"]["d"], &descriptor["annotations"]["both"]),
+        (&"x=y".into(), &"3".into())
+    );
+    assert_eq!(descriptor["annotations"]["org.opencontainers.image.ref.name"], "1");
+
+    let saved = bench.jettison.path("work/saved.tar");
+    bench.jettison.ok(&["save", "-o", saved.to_str().unwrap(), "x:1"]);
+    let manifest = Image::from_oci_archive(&saved).manifest;
+    assert_eq!(manifest.annotations.len(), 2, "a later export has them too");
+    let plain = bench.image(&context, &[]);
+    assert!(plain.manifest.annotations.is_empty());
+}
+
+#[test]
+fn an_index_and_each_of_its_images_have_annotations() {
+    let bench = Bench::new();
+    let folder = bench.jettison.path("work/annotated");
+    let output = format!("type=oci,tar=false,dest={}", folder.display());
+    let flags = [
+        "index:i=1",
+        "index-descriptor:o=2",
+        "manifest[linux/arm64]:m=3",
+        "all=4",
+        "manifest-descriptor:d=5",
+    ];
+    let flags = flags.iter().flat_map(|text| ["--annotation", text]);
+    let flags: Vec<&str> = flags.chain(["--platform", "linux/amd64,linux/arm64", "-o", &output]).collect();
+    bench.build(&context_of("FROM scratch\nCOPY f /\n", &[("f", "")]), &flags);
+    let top = &document(&folder, "index.json")["manifests"][0];
+    assert_eq!(top["annotations"], serde_json::json!({"o": "2"}));
+    let index = named(&folder, top);
+    assert_eq!(index["annotations"], serde_json::json!({"i": "1"}));
+    for (number, annotations) in
+        [serde_json::json!({"all": "4"}), serde_json::json!({"all": "4", "m": "3"})].iter().enumerate()
+    {
+        let descriptor = &index["manifests"][number];
+        assert_eq!(descriptor["annotations"], serde_json::json!({"d": "5"}));
+        assert_eq!(&named(&folder, descriptor)["annotations"], annotations);
+    }
+}
+
+#[test]
+fn annotations_that_would_be_lost_are_refused() {
+    let bench = Bench::new();
+    let context = context_of("FROM scratch\nCOPY f /\n", &[("f", "")]);
+    for (code, annotation, message) in [
+        (1, "index:a=b", "index annotations not supported for single platform export"),
+        (1, "manifest-descriptor:a=b", "no output has a place for it"),
+        (1, "manifest[linux/s390x]:a=b", "linux/s390x is not built"),
+        (2, "layer:a=b", "unknown annotation type \"layer\""),
+        (2, "index[linux/amd64]:a=b", "an index is for all platforms"),
+        (2, "a", "expected KEY=VALUE"),
+    ] {
+        let arguments = ["build", "--annotation", annotation, context.argument()];
+        bench.jettison.fails(code, &arguments).says(message);
+    }
+}

@@ -1,5 +1,6 @@
 //! `build`: from settings to an image under its names.
 
+mod annotations;
 mod budgets;
 mod checks;
 mod date;
@@ -99,6 +100,7 @@ pub fn build(
 ) -> Result<BuildReport, Error> {
     check_forwarded(settings)?;
     refuse_unfit(settings)?;
+    annotations::refuse_lost(settings)?;
     let baselines = baselines(settings, workplace)?;
     let recorder = Recorder::new(workplace.events);
     let events = |event| recorder.event(event);
@@ -238,7 +240,8 @@ fn deliver(
         exporter.export_to(output, &mut exported)?;
     }
     // Images of several platforms are one thing only through their index; metadata has the manifest's digest.
-    if exported.manifest.is_none() && (built.len() > 1 || settings.metadata_file.is_some()) {
+    let asked = settings.metadata_file.is_some() || !settings.annotations.is_empty();
+    if exported.manifest.is_none() && (built.len() > 1 || asked) {
         exporter.make_manifest(&mut exported)?;
     }
     let Exported { manifest, pushed } = exported;

@@ -65,6 +65,8 @@ pub struct BuildSettings {
     /// What `budgets.growth` compares with: an image, or the file of a JSON report. The image that the first name has
     /// now if absent.
     pub baseline: Option<String>,
+    /// `--annotation`.
+    pub annotations: Vec<Annotation>,
     /// `--timestamp`: the date of the result, where the command line names one.
     pub date: Option<Date>,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 for `created` and for files made during the build.
@@ -85,6 +87,32 @@ impl BuildSettings {
     pub(crate) fn created(&self) -> Option<i64> {
         if self.keep_times { self.epoch } else { self.epoch.or(Some(DEFAULT_EPOCH)) }
     }
+}
+
+/// Free text beside an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// Where it stands.
+    pub place: AnnotationPlace,
+    /// Of which image; of all if absent.
+    pub platform: Option<Platform>,
+    /// Its key.
+    pub key: String,
+    /// The text.
+    pub value: String,
+}
+
+/// Where an annotation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnnotationPlace {
+    /// In the manifest.
+    Manifest,
+    /// In the descriptor of the manifest.
+    ManifestDescriptor,
+    /// In the index.
+    Index,
+    /// In the descriptor of the index.
+    IndexDescriptor,
 }
 
 /// The date of an image, and of what its build made.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::sync::Arc;
 
-use jettison_build::export::{ImageSource, SourceLayer};
+use jettison_build::export::{Annotations, ImageSource, SourceLayer};
 use jettison_fs::Dir;
 use jettison_image::{Config, DEFAULT_EPOCH, MAX_MANIFEST_SIZE, RawManifest, Reference, chain_id};
 use jettison_layer::{
@@ -148,7 +148,13 @@ impl<'a> Stored<'a> {
         };
         let layers =
             (0..self.layers().len()).map(|number| self.source_layer(number)).collect::<Result<_, _>>()?;
-        Ok(ImageSource { config: self.store.config_bytes(&self.record)?, layers, names, manifest })
+        Ok(ImageSource {
+            config: self.store.config_bytes(&self.record)?,
+            layers,
+            names,
+            manifest,
+            annotations: Annotations::default(),
+        })
     }
 
     fn source_layer(&self, number: usize) -> Result<SourceLayer<'a>, Error> {

@@ -12,7 +12,7 @@ use super::archive::{ArchiveWriter, blob_name, cannot_read, copy};
 use super::error::{ExportError, Result};
 use super::place::{self, Place};
 use super::prepare::Prepared;
-use super::top::{descriptor, names, top};
+use super::top::{descriptor, names, top, top_descriptor};
 use super::watch::Watch;
 
 pub(super) const LAYOUT: &str = "oci-layout";
@@ -60,10 +60,7 @@ pub(super) fn index(images: &[Prepared<'_>]) -> RawManifest {
 
 /// Makes the entries of one image, or of the index over several, in the index of a layout.
 fn entries(images: &[Prepared<'_>], top: &RawManifest) -> Vec<Descriptor> {
-    match images {
-        [image] => named(&image.names, descriptor(image)),
-        _ => named(names(images), top.descriptor()),
-    }
+    named(names(images), top_descriptor(images, top))
 }
 
 /// Makes one entry a name, or one without. The annotations are those of BuildKit: the whole name for containerd and

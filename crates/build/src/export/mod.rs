@@ -4,6 +4,7 @@
 //! [`prepare`] brings every layer into the wanted compression; then the result is written to one or several places.
 //! Files appear whole or not at all.
 
+mod annotations;
 mod archive;
 mod compression;
 mod daemon;
@@ -25,6 +26,7 @@ use jettison_image::{Digest, Platform};
 use jettison_registry::Cancel;
 use jettison_store::{Archive, ArchiveError, ImageRecord, Store};
 
+pub use annotations::Annotations;
 pub use compression::{CompressionOptions, UnknownCompression};
 pub use daemon::{DaemonAddress, load_into_daemon};
 pub use docker::write_docker_archive;

@@ -14,6 +14,7 @@ use jettison_layer::{Compression, decompress};
 use jettison_store::Store;
 
 use super::Context;
+use super::annotations::Annotations;
 use super::compression::{CompressionOptions, oci_media_type};
 use super::error::{ExportError, Result};
 use super::source::{FetchBlob, ImageSource, SourceLayer};
@@ -33,6 +34,8 @@ pub struct Prepared<'a> {
     pub platform: Platform,
     /// Its names.
     pub names: Vec<Reference>,
+    /// What the manifest and what names it say beside.
+    pub annotations: Annotations,
 }
 
 /// A layer that is a blob.
@@ -69,16 +72,21 @@ pub fn prepare<'a>(
     let layers = prepare_layers(source.layers, options, context)?;
     let config_descriptor = Descriptor::of(media_type::OCI_CONFIG, &source.config);
     let descriptors: Vec<Descriptor> = layers.iter().map(|layer| layer.descriptor.clone()).collect();
-    let (config_descriptor, manifest) =
-        match source.manifest.map(|raw| reuse(raw, &config_descriptor, &descriptors)) {
-            Some(Some((config_descriptor, raw))) => (config_descriptor, raw),
-            _ => {
-                let manifest = Manifest::oci(config_descriptor.clone(), descriptors).to_raw();
-                (config_descriptor, manifest)
-            }
-        };
+    let annotations = source.annotations;
+    let pulled = source.manifest.filter(|_| annotations.manifest.is_empty());
+    let (config_descriptor, manifest) = match pulled.map(|raw| reuse(raw, &config_descriptor, &descriptors)) {
+        Some(Some((config_descriptor, raw))) => (config_descriptor, raw),
+        _ => {
+            let manifest = Manifest {
+                annotations: annotations.manifest.clone(),
+                ..Manifest::oci(config_descriptor.clone(), descriptors)
+            };
+            (config_descriptor, manifest.to_raw())
+        }
+    };
     let platform = config.platform();
-    Ok(Prepared { config: source.config, config_descriptor, layers, manifest, platform, names: source.names })
+    let (config, names) = (source.config, source.names);
+    Ok(Prepared { config, config_descriptor, layers, manifest, platform, names, annotations })
 }
 
 /// Returns a pulled manifest and its config's descriptor if they still say what is exported.

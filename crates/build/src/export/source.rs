@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use jettison_image::{Descriptor, Digest, RawManifest, Reference};
 
+use super::annotations::Annotations;
+
 /// An image to export.
 pub struct ImageSource<'a> {
     /// The config, whose digest is the image's ID.
@@ -14,6 +16,8 @@ pub struct ImageSource<'a> {
     pub names: Vec<Reference>,
     /// Its manifest as pulled. It is written unchanged while it still fits the layers.
     pub manifest: Option<RawManifest>,
+    /// What a manifest that is made here, and what names it, say beside. With these a pulled one is made anew.
+    pub annotations: Annotations,
 }
 
 /// A layer to export: a blob, or a way to write its tar, or both.

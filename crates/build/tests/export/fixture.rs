@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use flate2::write::GzEncoder;
 use jettison_build::export::{
-    CompressionOptions, Context, ExportError, ImageSource, Prepared, SourceLayer, prepare,
+    Annotations, CompressionOptions, Context, ExportError, ImageSource, Prepared, SourceLayer, prepare,
 };
 use jettison_image::{Config, Descriptor, Digest, Platform, Reference, media_type};
 use jettison_registry::Cancel;
@@ -92,6 +92,7 @@ impl Fixture {
             layers: vec![base, made],
             names: names.iter().map(|name| Reference::parse(name).unwrap()).collect(),
             manifest: None,
+            annotations: Annotations::default(),
         }
     }
 

@@ -31,6 +31,9 @@ pub struct BuildArgs {
     /// Label of the image (can be repeated)
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub labels: Vec<String>,
+    /// Annotation of the image, or with "index:" and the like of what holds it (can be repeated)
+    #[arg(long = "annotation", value_name = "[PLACE:]KEY=VALUE")]
+    pub annotations: Vec<String>,
     /// Platforms to build for; several (separated by commas) make one image index
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Vec<String>,

@@ -31,7 +31,6 @@ const fn short(long: &'static str, short: char, value: Value) -> Flag {
 
 /// From `docker buildx build --help` and `docker build --help`, version 28.
 const BUILD: &[Flag] = &[
-    flag("annotation", Value::Required),
     flag("attest", Value::Required),
     flag("builder", Value::Required),
     flag("cache-from", Value::Required),

@@ -11,7 +11,7 @@ use jettison_ops::{
 
 use super::hosts::extra_host;
 use super::output::output;
-use super::{budgets, forwarded, network, platforms, resources, tag};
+use super::{annotations, budgets, forwarded, network, platforms, resources, tag};
 use crate::args::{BuildArgs, Timestamps};
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -44,6 +44,7 @@ pub fn build(
         build_args: build_args(&args.build_args, variable)?,
         named_contexts,
         labels: labels(&args.labels)?,
+        annotations: annotations::annotations(&args.annotations)?,
         platforms: platforms(&args.platform)?,
         no_cache: args.no_cache,
         no_cache_filter: list(&args.no_cache_filter),

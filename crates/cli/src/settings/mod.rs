@@ -1,5 +1,6 @@
 //! Arguments to settings: what the user typed becomes plain data, or a usage error that says what was expected.
 
+mod annotations;
 mod budgets;
 mod build;
 mod call;

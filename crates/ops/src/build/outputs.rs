@@ -7,8 +7,9 @@ use jettison_build::Built;
 use jettison_build::export::{self, CompressionOptions, DaemonAddress, Place, Prepared};
 use jettison_image::{Descriptor, Digest, Reference};
 use jettison_layer::{Content, Entry, Index, Kind, Merged};
+use jettison_store::ImageRecord;
 
-use super::Workplace;
+use super::{Workplace, annotations};
 use crate::Error;
 use crate::settings::{BuildSettings, Destination, Output, OutputKind};
 use crate::stored::Stored;
@@ -123,10 +124,23 @@ impl Exporter<'_> {
                     layer.origin.clone_from(origin);
                 }
             }
-            images.push(export::prepare(source, options, self.context())?);
+            source.annotations = annotations::of(self.settings, &built.image.platform);
+            let image = export::prepare(source, options, self.context())?;
+            if !image.annotations.manifest.is_empty() {
+                self.keep_manifest(built, &image)?;
+            }
+            images.push(image);
         }
         exported.manifest = Some(export::top(&images).descriptor());
         Ok(images)
+    }
+
+    /// Keeps a manifest that says more than its image does: a later push sends this one.
+    fn keep_manifest(&self, built: &Built, image: &Prepared<'_>) -> Result<(), Error> {
+        let store = self.workplace.store;
+        store.blobs().write(&image.manifest.bytes)?;
+        let manifest = Some(image.manifest.descriptor());
+        Ok(store.put_image(&ImageRecord { manifest, ..built.image.clone() })?)
     }
 
     /// Writes the files alone; of several platforms, each in a directory of its own, as BuildKit does.

@@ -83,6 +83,7 @@ impl<'a> Prover<'a> {
                 destination: None,
                 attributes: BTreeMap::new(),
             }],
+            annotations: Vec::new(),
             ..self.settings.build.clone()
         };
         for (name, id) in secrets {

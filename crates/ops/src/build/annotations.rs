@@ -1,0 +1,60 @@
+//! `--annotation`: what may stand where, and what an image gets.
+
+use jettison_build::export::Annotations;
+use jettison_image::Platform;
+
+use crate::Error;
+use crate::settings::{AnnotationPlace, BuildSettings, Output, OutputKind};
+
+/// Refuses, before anything is built, annotations that would be in nothing that comes out.
+pub(super) fn refuse_lost(settings: &BuildSettings) -> Result<(), Error> {
+    let platforms = match settings.platforms.as_slice() {
+        [] => vec![Platform::host()],
+        platforms => platforms.to_vec(),
+    };
+    for annotation in &settings.annotations {
+        let (key, place) = (&annotation.key, annotation.place);
+        let of_index = matches!(place, AnnotationPlace::Index | AnnotationPlace::IndexDescriptor);
+        if of_index && platforms.len() < 2 {
+            // BuildKit's message.
+            return Err(Error::request("index annotations not supported for single platform export"));
+        }
+        if let Some(platform) = annotation.platform.as_ref().filter(|wanted| !platforms.contains(wanted)) {
+            return Err(Error::request(format!("--annotation {key}: {platform} is not built")));
+        }
+        if place != AnnotationPlace::Manifest && !settings.outputs.iter().any(holds) {
+            return Err(Error::request_with_help(
+                format!("--annotation {key}: no output has a place for it"),
+                "indexes and descriptors are made for --push and --output type=oci; what stays here has its manifest alone",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether an output has indexes and descriptors; the store keeps manifests alone.
+fn holds(output: &Output) -> bool {
+    match output.kind {
+        OutputKind::Oci | OutputKind::Registry | OutputKind::Docker => true,
+        OutputKind::Image => output.attributes.get("push").is_some_and(|push| push == "true"),
+        OutputKind::Tar | OutputKind::Local | OutputKind::CacheOnly => false,
+    }
+}
+
+/// Returns what the image for `platform` gets; of one key the last text counts.
+pub(super) fn of(settings: &BuildSettings, platform: &Platform) -> Annotations {
+    let mut all = Annotations::default();
+    for annotation in &settings.annotations {
+        if annotation.platform.as_ref().is_some_and(|wanted| wanted != platform) {
+            continue;
+        }
+        let place = match annotation.place {
+            AnnotationPlace::Manifest => &mut all.manifest,
+            AnnotationPlace::ManifestDescriptor => &mut all.manifest_descriptor,
+            AnnotationPlace::Index => &mut all.index,
+            AnnotationPlace::IndexDescriptor => &mut all.index_descriptor,
+        };
+        place.insert(annotation.key.clone(), annotation.value.clone());
+    }
+    all
+}
