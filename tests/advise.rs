@@ -1,6 +1,6 @@
 //! `advise`: the culprit first, with bytes that agree with an independent count.
 
-use jettison_testkit::{Context, Image, Jettison, Layer, Layout, Proxy, Registry, base};
+use jettison_testkit::{Context, Fault, Image, Jettison, Layer, Layout, Proxy, Registry, Rule, base};
 use serde_json::{Value, json};
 
 use crate::{BINARY, Bench, context_of, fat};
@@ -234,4 +234,18 @@ fn no_registry_is_asked_unless_bases_are_wanted() {
     assert_eq!(hub.proxy.requests().len(), 0);
     bases(&hub.jettison, context.argument());
     assert!(hub.proxy.count("GET", "/v2/library/python/manifests/3.11-slim") > 0);
+}
+
+#[test]
+fn a_registry_that_fails_is_asked_once_and_named() {
+    let hub = relatives_of_python();
+    hub.proxy.add(Rule::new("GET", "/library/python/manifests/", Fault::status(418)));
+    let context = context_of("FROM python:3.11\nCMD [\"x\"]\n", &[]);
+    let found = bases(&hub.jettison, context.argument());
+    let names: Vec<&Value> = found["images"].as_array().unwrap().iter().map(|image| &image["name"]).collect();
+    assert_eq!(names, ["gcr.io/distroless/python3-debian12:latest"]);
+    let notes = found["notes"].as_array().unwrap();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].as_str().unwrap().ends_with("docker.io is not asked again"), "{notes:?}");
+    assert_eq!(hub.proxy.count("GET", "/library/python/manifests/"), 1);
 }

@@ -1,6 +1,7 @@
 //! Reading the relatives of a base from their registries.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use jettison_dockerfile::Parsed;
 use jettison_image::{Platform, Reference};
@@ -37,22 +38,17 @@ pub(super) fn bases(
     }
     let reference =
         Reference::parse(&bases.base).map_err(|error| Error::request(format!("{}: {error}", bases.base)))?;
-    let look = |name: &str| look_at(store, name, platform, transfer);
-    match look(&bases.base)? {
-        Look::Seen(image) => bases.images.push(image),
-        Look::Absent => bases.notes.push(format!("{} is in no registry that may be read", bases.base)),
-        Look::Failed(why) => bases.notes.push(why),
+    let mut search = Search { store, platform, transfer, silent: BTreeSet::new(), notes: Vec::new() };
+    bases.images.extend(search.look_at(&bases.base)?);
+    if bases.images.is_empty() && search.notes.is_empty() {
+        search.notes.push(format!("{} is in no registry that may be read", bases.base));
     }
     let in_use = bases.images.first().map(|image| image.compressed);
     for name in relatives(&reference) {
-        match look(&name)? {
-            Look::Seen(image) if in_use.is_none_or(|size| image.compressed < size) => {
-                bases.images.push(image)
-            }
-            Look::Seen(_) | Look::Absent => {}
-            Look::Failed(why) => bases.notes.push(why),
-        }
+        let found = search.look_at(&name)?;
+        bases.images.extend(found.filter(|image| in_use.is_none_or(|size| image.compressed < size)));
     }
+    bases.notes = search.notes;
     bases.images.sort_by_key(|image| Reverse(image.compressed));
     if bases.images.iter().any(|image| image.contents.is_none()) {
         bases.notes.push("not read: more than 100 MB to pull; `jettison pull` it to know".to_owned());
@@ -60,64 +56,74 @@ pub(super) fn bases(
     Ok(bases)
 }
 
-/// What a look at an image came to.
-enum Look {
-    Seen(BaseImage),
-    /// It does not exist, or not for this user or platform: registries do not tell.
-    Absent,
-    Failed(String),
-}
-
 fn scratch() -> BaseImage {
     BaseImage { name: SCRATCH.to_owned(), compressed: 0, contents: Some(BaseContents::default()) }
 }
 
-fn look_at(store: &Store, name: &str, platform: &Platform, transfer: Transfer<'_>) -> Result<Look, Error> {
-    if name == SCRATCH {
-        return Ok(Look::Seen(scratch()));
-    }
-    let why = |error: &dyn std::fmt::Display| Look::Failed(format!("{name}: {error}"));
-    match read(store, name, platform, transfer) {
-        Ok(image) => Ok(Look::Seen(image)),
-        Err(Error::Registry(error) | Error::Pull { source: error, .. }) => match error {
-            Refusal::NotFound { .. } | Refusal::Unauthorized { .. } | Refusal::Denied { .. } => {
-                Ok(Look::Absent)
+/// A search for images in the store and in registries.
+struct Search<'a> {
+    store: &'a Store,
+    platform: &'a Platform,
+    transfer: Transfer<'a>,
+    /// Registries that did not answer: they are not waited for again.
+    silent: BTreeSet<String>,
+    notes: Vec<String>,
+}
+
+impl Search<'_> {
+    /// Reads an image. `None`: it does not exist, or not for this user, which registries do not tell apart; or why not is noted.
+    fn look_at(&mut self, name: &str) -> Result<Option<BaseImage>, Error> {
+        if name == SCRATCH {
+            return Ok(Some(scratch()));
+        }
+        let reference = Reference::parse(name).map_err(|error| Error::request(error.to_string()))?;
+        match self.read(&reference, name) {
+            Err(Error::Registry(error) | Error::Pull { source: error, .. }) => match error {
+                Refusal::NotFound { .. } | Refusal::Unauthorized { .. } | Refusal::Denied { .. } => Ok(None),
+                Refusal::Cancelled => Err(error.into()),
+                error => {
+                    self.notes.push(format!("{name}: {error}; {} is not asked again", reference.registry()));
+                    self.silent.insert(reference.registry().to_owned());
+                    Ok(None)
+                }
+            },
+            // It is not for this platform, or no image.
+            Err(Error::Request { message, .. }) => {
+                self.notes.push(message);
+                Ok(None)
             }
-            Refusal::Cancelled => Err(error.into()),
-            error => Ok(why(&error)),
-        },
-        // It is not for this platform, or no image.
-        Err(Error::Request { message, .. }) => Ok(Look::Failed(message)),
-        Err(error) => Err(error),
+            other => other,
+        }
+    }
+
+    /// Reads an image from the store if it is there, else from its registry: the manifest, and the layers if they are few bytes.
+    fn read(&self, reference: &Reference, name: &str) -> Result<Option<BaseImage>, Error> {
+        let Search { store, platform, transfer, .. } = *self;
+        let known = store.find(reference, Some(platform))?.map(|(_, image)| image);
+        let image = |compressed, contents| BaseImage { name: name.to_owned(), compressed, contents };
+        if let Some(record) = known
+            && let Some(compressed) = compressed(&record)
+        {
+            return Ok(Some(image(compressed, Some(contents(store, record, name)?))));
+        }
+        if self.silent.contains(reference.registry()) {
+            return Ok(None);
+        }
+        let manifest = image_manifest(reference, platform, transfer)?;
+        let compressed = manifest.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add);
+        if compressed > MAX_PULL {
+            return Ok(Some(image(compressed, None)));
+        }
+        let pulled = pull(store, reference, platform, transfer)?;
+        let record = store.image(&pulled.image)?;
+        let contents = record.map(|record| contents(store, record, name)).transpose()?;
+        Ok(Some(image(compressed, contents)))
     }
 }
 
-/// Reads an image from the store if it is there, else from its registry: the manifest, and the layers if they are few bytes.
-fn read(store: &Store, name: &str, platform: &Platform, transfer: Transfer<'_>) -> Result<BaseImage, Error> {
-    let reference = Reference::parse(name).map_err(|error| Error::request(error.to_string()))?;
-    let known = store.find(&reference, Some(platform))?.map(|(_, image)| image);
-    let of_record = |image: &ImageRecord| {
-        image.layers.iter().map(|layer| layer.blob.as_ref().map(|blob| blob.size)).sum::<Option<u64>>()
-    };
-    if let Some(image) = known
-        && let Some(compressed) = of_record(&image)
-    {
-        return Ok(BaseImage {
-            name: name.to_owned(),
-            compressed,
-            contents: Some(contents(store, image, name)?),
-        });
-    }
-    let manifest = image_manifest(&reference, platform, transfer)?;
-    let compressed = manifest.layers.iter().map(|layer| layer.size).sum();
-    let mut image = BaseImage { name: name.to_owned(), compressed, contents: None };
-    if compressed <= MAX_PULL {
-        let pulled = pull(store, &reference, platform, transfer)?;
-        if let Some(record) = store.image(&pulled.image)? {
-            image.contents = Some(contents(store, record, name)?);
-        }
-    }
-    Ok(image)
+/// The bytes of an image's layers as they were pulled; `None` where it was not.
+fn compressed(image: &ImageRecord) -> Option<u64> {
+    image.layers.iter().map(|layer| layer.blob.as_ref().map(|blob| blob.size)).sum()
 }
 
 fn contents(store: &Store, image: ImageRecord, name: &str) -> Result<BaseContents, Error> {

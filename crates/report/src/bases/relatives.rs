@@ -17,6 +17,9 @@ const SYSTEMS: [&str; 7] = ["debian", "ubuntu", "fedora", "rockylinux", "almalin
 /// Official images of compilers, whose programs need nothing of them.
 const COMPILERS: [&str; 3] = ["golang", "rust", "gcc"];
 
+/// Official images of Java, most with its compiler.
+const JAVA: [&str; 3] = ["eclipse-temurin", "openjdk", "amazoncorretto"];
+
 /// Returns names that may exist in registries, in no order. The tags are those of Docker's official images, which other
 /// publishers follow; only official images have relatives in other repositories: alpine, distroless (its `README.md` lists
 /// the images) and [`SCRATCH`].
@@ -32,7 +35,10 @@ pub fn relatives(base: &Reference) -> Vec<String> {
     };
     let mut names = vec![tagged("slim")];
     if !system {
-        names.extend(["alpine", "jre", "jre-alpine"].map(tagged));
+        names.push(tagged("alpine"));
+    }
+    if JAVA.contains(&repository.rsplit('/').next().unwrap_or_default()) {
+        names.extend(["jre", "jre-alpine"].map(tagged));
     }
     if system {
         names.push("alpine:latest".to_owned());
@@ -68,9 +74,7 @@ fn distroless(repository: &str, version: &str) -> Vec<String> {
     let names = match repository {
         "python" => vec!["python3".to_owned()],
         "node" => major.map(|major| format!("nodejs{major}")).into_iter().collect(),
-        "eclipse-temurin" | "openjdk" | "amazoncorretto" => {
-            major.map(|major| format!("java{major}")).into_iter().collect()
-        }
+        _ if JAVA.contains(&repository) => major.map(|major| format!("java{major}")).into_iter().collect(),
         _ if COMPILERS.contains(&repository) || SYSTEMS.contains(&repository) => {
             ["base", "cc", "static"].map(str::to_owned).to_vec()
         }
@@ -113,6 +117,8 @@ mod tests {
         assert!(of("golang").contains(&"golang:alpine".to_owned()));
         assert!(of("golang").contains(&SCRATCH.to_owned()));
         assert_eq!(of("debian:bookworm-slim")[0], "alpine:latest");
+        assert!(of("eclipse-temurin:17-jdk-jammy").contains(&"eclipse-temurin:17-jre-alpine".to_owned()));
+        assert!(of("python:3.11").iter().all(|name| !name.contains("jre")));
         assert_eq!(of("debian:12")[0], "debian:12-slim");
     }
 
