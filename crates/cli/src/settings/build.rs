@@ -22,12 +22,6 @@ pub fn build(
     environment: &Environment,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<BuildSettings, Failure> {
-    if args.cgroup_parent.as_deref().is_some_and(|parent| !parent.is_empty()) {
-        return Err(Failure::usage(
-            "--cgroup-parent cannot be honoured: steps run in the cgroup of the build",
-        )
-        .help("start the build in that cgroup, as with `systemd-run --slice`"));
-    }
     let (context, dockerfile) = sources(args)?;
     let tags = args.tags.iter().map(|name| tag(name)).collect::<Result<_, _>>()?;
     let named_contexts =
@@ -36,6 +30,7 @@ pub fn build(
     let network = network("--network", &args.network)?;
     let outputs = outputs(args)?;
     let named = has_name(args, &outputs);
+    refuse_unfit(args, &outputs)?;
     Ok(BuildSettings {
         context,
         dockerfile,
@@ -153,6 +148,23 @@ fn entitlements(texts: &[String], network: Network) -> Result<BTreeSet<Entitleme
 fn list(values: &[String]) -> Vec<String> {
     let values = values.iter().flat_map(|value| value.split(','));
     values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
+}
+
+/// Refuses what cannot be done, and what contradicts itself.
+fn refuse_unfit(args: &BuildArgs, outputs: &[Output]) -> Result<(), Failure> {
+    if args.cgroup_parent.as_deref().is_some_and(|parent| !parent.is_empty()) {
+        return Err(Failure::usage(
+            "--cgroup-parent cannot be honoured: steps run in the cgroup of the build",
+        )
+        .help("start the build in that cgroup, as with `systemd-run --slice`"));
+    }
+    let rewritten = outputs.iter().any(|output| output.attributes.contains_key("rewrite-timestamp"));
+    if args.timestamps == Timestamps::Keep && rewritten {
+        return Err(Failure::usage(
+            "--timestamps=keep and --output rewrite-timestamp=true exclude each other",
+        ));
+    }
+    Ok(())
 }
 
 /// Reads `--timestamp`.

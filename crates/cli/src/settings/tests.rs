@@ -93,6 +93,8 @@ fn nonsense_is_a_usage_error() {
         ("-f - -", "standard input"),
         ("https://github.com/a/b.git?depth=1", "unexpected query"),
         ("--push .", "tag is needed"),
+        ("--timestamp soon .", "seconds since 1970"),
+        ("--timestamps=keep -o type=oci,rewrite-timestamp=true .", "exclude each other"),
         ("-o type=oci -o - .", "only one"),
     ] {
         let failure = build(line).unwrap_err();
