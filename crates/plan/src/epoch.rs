@@ -7,7 +7,7 @@ use crate::error::{Error, invalid};
 use crate::remote::Remote;
 use crate::request::{ContextKind, Request};
 use crate::scope::{self, Env, Words};
-use crate::stages::Stage;
+use crate::stage::Stage;
 
 /// The argument.
 pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";

@@ -11,11 +11,13 @@ mod history;
 mod instructions;
 mod merge;
 mod mounts;
+mod names;
+mod planner;
 mod ports;
 mod remote;
 mod request;
 mod scope;
-mod stages;
+mod stage;
 
 pub use context::context_key;
 pub use epoch::{Epoch, SOURCE_DATE_EPOCH, source_date_epoch};
@@ -26,11 +28,13 @@ pub use graph::{
 };
 pub use merge::{ImagePlan, Merged, merge};
 pub use mounts::ram_in_bytes;
+pub use names::named_sources;
+pub use planner::plan;
 pub use ports::expand as expand_ports;
 pub use remote::{GitTree, Remote, RemoteFile};
 pub use request::{Base, BaseResolver, ContextKind, Entitlement, Request, RunOptions};
 pub use scope::{Env, NON_ENV_ARGS, Words, globals};
-pub use stages::{Stage, named_sources, plan};
+pub use stage::Stage;
 
 #[cfg(test)]
 mod tests;

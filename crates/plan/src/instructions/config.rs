@@ -5,8 +5,8 @@ use jettison_image::Empty;
 
 use super::{Scope, Step};
 use crate::error::{Error, invalid};
+use crate::planner::State;
 use crate::scope::NON_ENV_ARGS;
-use crate::stages::State;
 use crate::{history, ports};
 
 pub(super) fn arg(scope: &Scope<'_>, state: &mut State, arguments: &[Argument]) -> Result<Step, Error> {

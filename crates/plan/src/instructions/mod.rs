@@ -12,10 +12,10 @@ use crate::error::{Error, invalid};
 use crate::graph::{Copy, Run, Workdir};
 use crate::history;
 use crate::mounts::MountSpec;
+use crate::planner::State;
 use crate::remote::Remote;
 use crate::request::Request;
 use crate::scope::{Env, Words};
-use crate::stages::State;
 
 /// What an instruction can see besides the stage's state.
 pub(crate) struct Scope<'a> {

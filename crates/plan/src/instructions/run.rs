@@ -5,8 +5,8 @@ use jettison_dockerfile::{Command, Heredoc, Run as RunSyntax, Span};
 use super::{Scope, Step, config};
 use crate::error::{Error, invalid, invalid_with_help, unsupported};
 use crate::graph::{InlineFile, NetworkMode, Run, Security};
+use crate::planner::State;
 use crate::request::Entitlement;
-use crate::stages::State;
 use crate::{history, mounts};
 
 /// Where BuildKit mounts a here-document that has its own interpreter.

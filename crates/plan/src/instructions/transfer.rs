@@ -6,8 +6,8 @@ use super::{Elsewhere, Scope, Step, clean, join};
 use crate::error::{Error, invalid};
 use crate::graph::{Chmod, Copy, CopySource, InlineFile, Origin};
 use crate::history;
+use crate::planner::State;
 use crate::remote::Remote;
-use crate::stages::State;
 
 /// What COPY and ADD have in common, expanded but otherwise as written.
 struct Written {

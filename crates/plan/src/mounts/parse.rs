@@ -5,8 +5,9 @@ use jettison_dockerfile::{Span, Word, csv_fields};
 use super::{MountSpec, Type};
 use crate::error::{Error, invalid, invalid_with_help};
 use crate::graph::Sharing;
+use crate::names::near;
+use crate::planner::State;
 use crate::scope::Words;
-use crate::stages::{State, near};
 
 const KEYS: &[&str] = &[
     "type",

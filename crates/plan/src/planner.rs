@@ -1,60 +1,20 @@
-//! Which stages the target needs, and what each becomes.
+//! What each stage becomes that the target needs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use jettison_dockerfile::{Dockerfile, Instruction, Kind, Parsed, Span, Word};
-use jettison_image::{Config, DEFAULT_PATH, Digest, Platform, Reference};
+use jettison_dockerfile::{Instruction, Kind, Parsed, Span};
+use jettison_image::{Config, DEFAULT_PATH, Digest, Platform};
 
-use crate::context::context_key;
-use crate::error::{Error, invalid, invalid_with_help};
+use crate::error::{Error, invalid};
 use crate::graph::{Copy, CopySource, Graph, ImageSource, Label, Node, NodeId, Operation, Origin, StagePlan};
 use crate::history;
 use crate::instructions::{self, Elsewhere, Step};
 use crate::mounts;
+use crate::names::{Named, Names, named_sources};
 use crate::remote::Remote;
-use crate::request::{Base, BaseResolver, ContextKind, Request};
+use crate::request::{Base, BaseResolver, Request};
 use crate::scope::{self, Env, Words};
-
-/// A stage as it stands in the Dockerfile.
-#[derive(Debug, Clone, Copy)]
-pub struct Stage<'a> {
-    /// Its number, from zero.
-    pub index: usize,
-    /// What it is called.
-    pub name: Option<&'a Word>,
-    /// Its FROM.
-    pub from: &'a Instruction,
-    /// What follows.
-    pub instructions: &'a [Instruction],
-}
-
-impl Stage<'_> {
-    /// Splits a Dockerfile into the instructions before the first FROM and the stages.
-    pub fn split(dockerfile: &Dockerfile) -> (&[Instruction], Vec<Stage<'_>>) {
-        let all = &dockerfile.instructions;
-        let is_from = |instruction: &Instruction| matches!(instruction.kind, Kind::From { .. });
-        let starts: Vec<usize> = (0..all.len()).filter(|at| is_from(&all[*at])).collect();
-        let ends = starts.iter().skip(1).copied().chain([all.len()]);
-        let stages = starts.iter().zip(ends).enumerate().map(|(index, (start, end))| {
-            let name = match &all[*start].kind {
-                Kind::From { name, .. } => name.as_ref(),
-                _ => None,
-            };
-            Stage { index, name, from: &all[*start], instructions: &all[start + 1..end] }
-        });
-        let stages = stages.collect();
-        (&all[..starts.first().copied().unwrap_or(all.len())], stages)
-    }
-
-    fn is_called(&self, name: &str) -> bool {
-        self.name.is_some_and(|own| own.text.eq_ignore_ascii_case(name))
-    }
-
-    /// Returns its name in lower case, or `stage-N`.
-    pub fn title(&self) -> String {
-        self.name.map_or_else(|| format!("stage-{}", self.index), |name| name.text.to_ascii_lowercase())
-    }
-}
+use crate::stage::{Stage, find_target};
 
 /// Plans the target of a Dockerfile that parsed without errors.
 ///
@@ -66,44 +26,19 @@ pub fn plan(parsed: &Parsed, request: &Request, resolver: &mut BaseResolver<'_>)
     let target_stage = stages[target].name.map_or("default", |name| name.text.as_str());
     let globals = scope::globals(request, words, before_from, target_stage)?;
     let mut planner = Planner {
-        request,
-        words,
         proxy_env: scope::proxy_env(request),
-        globals,
         done: vec![None; stages.len()],
+        names: Names { request, words, globals, stages },
         order: Vec::new(),
-        stages,
         resolver,
         nodes: Vec::new(),
         images: HashMap::new(),
         bases: HashMap::new(),
     };
-    for stage in planner.needed(target)? {
+    for stage in planner.names.needed(target)? {
         planner.build_stage(stage, &mut Vec::new())?;
     }
     planner.finish(target)
-}
-
-fn find_target(stages: &[Stage<'_>], request: &Request) -> Result<usize, Error> {
-    let Some(last) = stages.len().checked_sub(1) else {
-        return Err(invalid("no-stage", Span::default(), "the Dockerfile has no stage: it needs a FROM"));
-    };
-    let Some(name) = &request.target else { return Ok(last) };
-    let by_name = stages.iter().rev().find(|stage| stage.is_called(name)).map(|stage| stage.index);
-    by_name.ok_or_else(|| {
-        let names: Vec<String> =
-            stages.iter().filter_map(|stage| stage.name).map(|name| name.text.clone()).collect();
-        let help = near(name, &names).map(|near| format!("did you mean \"{near}\"?")).or_else(|| {
-            let all = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-            Some(if names.is_empty() { "no stage has a name".to_owned() } else { format!("there are {all}") })
-        });
-        invalid_with_help(
-            "unknown-target",
-            Span::default(),
-            format!("target stage \"{name}\" could not be found"),
-            help,
-        )
-    })
 }
 
 /// What is known at the end of a stage, and what a stage that starts from it inherits.
@@ -122,11 +57,8 @@ pub(crate) struct State {
 }
 
 struct Planner<'a, 'r> {
-    request: &'a Request,
-    words: Words,
+    names: Names<'a>,
     proxy_env: Vec<String>,
-    globals: Env,
-    stages: Vec<Stage<'a>>,
     done: Vec<Option<State>>,
     /// Stages in the order in which they were finished.
     order: Vec<usize>,
@@ -136,168 +68,13 @@ struct Planner<'a, 'r> {
     bases: HashMap<(ImageSource, Platform), Base>,
 }
 
-/// What a FROM, a `--from` or a mount's `from` names.
-enum Named {
-    Stage(usize),
-    Image(ImageSource),
-    Directory(String),
-    Remote(Remote),
-    Scratch,
-}
-
 impl<'a> Planner<'a, '_> {
-    /// Returns the stages that `target` needs by what the file says, each behind those it needs itself.
-    ///
-    /// The triggers of base images may need more: those are added when the base is known.
-    fn needed(&self, target: usize) -> Result<Vec<usize>, Error> {
-        let mut order = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut open = BTreeSet::new();
-        let mut stack = vec![(target, self.references(target)?, 0)];
-        open.insert(target);
-        while let Some((stage, references, next)) = stack.pop() {
-            let Some((needed, span)) = references.get(next).copied() else {
-                open.remove(&stage);
-                seen.insert(stage);
-                order.push(stage);
-                continue;
-            };
-            stack.push((stage, references, next + 1));
-            if open.contains(&needed) {
-                let title = self.stages[needed].title();
-                return Err(invalid(
-                    "cycle",
-                    span,
-                    format!("circular dependency detected on stage: {title}"),
-                ));
-            }
-            if !seen.contains(&needed) {
-                open.insert(needed);
-                stack.push((needed, self.references(needed)?, 0));
-            }
-        }
-        Ok(order)
-    }
-
-    /// Returns the stages that a stage names, with the places.
-    fn references(&self, index: usize) -> Result<Vec<(usize, Span)>, Error> {
-        let stage = self.stages[index];
-        let mut found = Vec::new();
-        if let (Named::Stage(base), span) = self.base_of(stage)? {
-            found.push((base, span));
-        }
-        for instruction in stage.instructions {
-            for (name, span) in named_sources(instruction)? {
-                if let Named::Stage(other) = self.source(&name, span, index)? {
-                    found.push((other, span));
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Says what a stage's FROM names.
-    fn base_of(&self, stage: Stage<'a>) -> Result<(Named, Span), Error> {
-        let Kind::From { image, .. } = &stage.from.kind else {
-            return Err(invalid("no-stage", stage.from.span, "a stage must start with FROM"));
-        };
-        let name = self.words.expand(image, &self.globals)?;
-        if name.is_empty() {
-            return Err(invalid(
-                "blank-base",
-                image.span,
-                format!("base name ({}) should not be blank", image.text),
-            ));
-        }
-        if name == "scratch" {
-            return Ok((Named::Scratch, image.span));
-        }
-        if let Some(context) = self.context(&name) {
-            return Ok((context, image.span));
-        }
-        // Only stages above count, and the later of two with one name.
-        let above = self.stages[..stage.index].iter().rev();
-        if let Some(base) =
-            above.into_iter().find(|other| other.name.is_some_and(|own| own.text.to_lowercase() == name))
-        {
-            return Ok((Named::Stage(base.index), image.span));
-        }
-        Ok((Named::Image(ImageSource::Reference(self.reference(&name, image.span)?)), image.span))
-    }
-
-    /// Says what the `--from` of an instruction in stage `user` names.
-    fn source(&self, name: &str, span: Span, user: usize) -> Result<Named, Error> {
-        if let Ok(number) = name.parse::<usize>() {
-            return match self.stages.get(number) {
-                Some(_) if number < user => Ok(Named::Stage(number)),
-                Some(stage) => Err(self.not_yet_defined(&stage.title(), span, user)),
-                None => Err(invalid(
-                    "unknown-stage",
-                    span,
-                    format!("there is no stage {number}: stages count from 0"),
-                )),
-            };
-        }
-        if name == "scratch" {
-            return Ok(Named::Scratch);
-        }
-        if let Some(context) = self.context(name) {
-            return Ok(context);
-        }
-        let mut called = self.stages.iter().rev().filter(|stage| stage.is_called(name)).peekable();
-        if let Some(last) = called.peek().copied() {
-            return match called.find(|stage| stage.index < user) {
-                Some(stage) => Ok(Named::Stage(stage.index)),
-                None if last.index == user => Err(invalid(
-                    "cycle",
-                    span,
-                    format!("circular dependency detected on stage: {}", last.title()),
-                )),
-                None => Err(self.not_yet_defined(&last.title(), span, user)),
-            };
-        }
-        Ok(Named::Image(ImageSource::Reference(self.reference(name, span)?)))
-    }
-
-    fn not_yet_defined(&self, from: &str, span: Span, user: usize) -> Error {
-        let user = self.stages[user].title();
-        let message = format!(
-            "cannot copy from stage \"{from}\", it needs to be defined before current stage \"{user}\""
-        );
-        invalid_with_help("stage-order", span, message, Some(format!("move stage \"{from}\" above this one")))
-    }
-
-    fn context(&self, name: &str) -> Option<Named> {
-        let key = context_key(name);
-        let kind = self.request.contexts.get(&key)?;
-        Some(match kind {
-            ContextKind::Directory => Named::Directory(key),
-            ContextKind::Remote(remote) => Named::Remote(remote.clone()),
-            ContextKind::Image => Named::Image(ImageSource::Context(key)),
-            ContextKind::Scratch => Named::Scratch,
-        })
-    }
-
-    fn reference(&self, name: &str, span: Span) -> Result<Reference, Error> {
-        Reference::parse(name).map_err(|error| {
-            let names: Vec<String> =
-                self.stages.iter().filter_map(|stage| stage.name).map(|name| name.text.clone()).collect();
-            let help = near(name, &names).map(|near| format!("did you mean stage \"{near}\"?"));
-            invalid_with_help(
-                "reference",
-                span,
-                format!("failed to parse stage name \"{name}\": {error}"),
-                help,
-            )
-        })
-    }
-
     /// Plans a stage whose static needs are done. `pending` are the stages that wait for it because of triggers.
     fn build_stage(&mut self, index: usize, pending: &mut Vec<usize>) -> Result<(), Error> {
         if self.done[index].is_some() {
             return Ok(());
         }
-        let stage = self.stages[index];
+        let stage = self.names.stages[index];
         let mut state = self.start(stage)?;
         let triggers = std::mem::take(&mut state.config.config.on_build);
         let triggers = instructions::parse_triggers(&triggers, stage.from.span)?;
@@ -333,10 +110,10 @@ impl<'a> Planner<'a, '_> {
         pending: &mut Vec<usize>,
     ) -> Result<(), Error> {
         for (name, _) in named_sources(trigger)? {
-            if let Named::Stage(other) = self.source(&name, span, index)? {
-                for needed in self.needed(other)? {
+            if let Named::Stage(other) = self.names.source(&name, span, index)? {
+                for needed in self.names.needed(other)? {
                     if pending.contains(&needed) {
-                        let title = self.stages[needed].title();
+                        let title = self.names.stages[needed].title();
                         return Err(invalid(
                             "cycle",
                             span,
@@ -352,8 +129,8 @@ impl<'a> Planner<'a, '_> {
 
     /// Makes the state with which a stage starts: its FROM.
     fn start(&mut self, stage: Stage<'a>) -> Result<State, Error> {
-        let (named, span) = self.base_of(stage)?;
-        let platform = self.platform_of(stage)?;
+        let (named, span) = self.names.base_of(stage)?;
+        let platform = self.names.platform_of(stage)?;
         let mut state = match named {
             Named::Stage(base) => {
                 let base = self.done[base].clone().expect("stages are planned behind what they need");
@@ -399,7 +176,7 @@ impl<'a> Planner<'a, '_> {
         config.created = None;
         let layers = config.rootfs.diff_ids.len();
         history::tell_all(&mut config, layers);
-        let explicit = self.request.platform.is_some() || has_platform_flag(stage);
+        let explicit = self.names.request.platform.is_some() || has_platform_flag(stage);
         if explicit {
             config.os.clone_from(&platform.os);
             config.architecture.clone_from(&platform.architecture);
@@ -421,40 +198,19 @@ impl<'a> Planner<'a, '_> {
         let base = (self.resolver)(source, platform).map_err(|error| Error::Base {
             image: source.to_string(),
             span,
-            help: self.near_stage(source),
+            help: self.names.near_stage(source),
             source: error,
         })?;
         self.bases.insert(key, base.clone());
         Ok(base)
     }
 
-    /// Says which stage may have been meant by what is taken for an image.
-    fn near_stage(&self, source: &ImageSource) -> Option<String> {
-        let ImageSource::Reference(reference) = source else { return None };
-        let names: Vec<String> =
-            self.stages.iter().filter_map(|stage| stage.name).map(|name| name.text.to_lowercase()).collect();
-        near(&reference.familiar_name(), &names).map(|near| format!("did you mean stage \"{near}\"?"))
-    }
-
-    fn platform_of(&self, stage: Stage<'a>) -> Result<Platform, Error> {
-        let default = || self.request.platform.clone().unwrap_or_else(|| self.request.build_platform.clone());
-        let Kind::From { platform: Some(word), .. } = &stage.from.kind else { return Ok(default()) };
-        let text = self.words.expand(word, &self.globals)?;
-        if text.is_empty() {
-            let message = format!("empty platform value from expression {}", word.text);
-            return Err(invalid("platform", word.span, message));
-        }
-        text.parse().map_err(|error| {
-            invalid("platform", word.span, format!("failed to parse platform {text}: {error}"))
-        })
-    }
-
     /// Applies one instruction.
     fn apply(&mut self, state: &mut State, instruction: &Instruction, label: Label) -> Result<(), Error> {
         let scope = instructions::Scope {
-            words: self.words,
-            globals: &self.globals,
-            request: self.request,
+            words: self.names.words,
+            globals: &self.names.globals,
+            request: self.names.request,
             proxy_env: &self.proxy_env,
         };
         match instructions::dispatch(&scope, state, instruction)? {
@@ -480,7 +236,7 @@ impl<'a> Planner<'a, '_> {
                 Ok(())
             }
             Step::Run(mut run, mounts) => {
-                let namespace = mounts::namespace(self.request);
+                let namespace = mounts::namespace(self.names.request);
                 for mount in mounts {
                     let span = mount.span;
                     let mut origin = |name: &str| self.origin(name, span, &label, &state.platform);
@@ -500,7 +256,7 @@ impl<'a> Planner<'a, '_> {
         label: &Label,
         platform: &Platform,
     ) -> Result<Origin, Error> {
-        match self.source(name, span, label.stage)? {
+        match self.names.source(name, span, label.stage)? {
             Named::Stage(stage) => {
                 let node = self.done[stage].as_ref().and_then(|state| state.node);
                 Ok(Origin::Tree(node.unwrap_or_else(|| self.empty_tree(stage))))
@@ -523,7 +279,8 @@ impl<'a> Planner<'a, '_> {
     /// A stage of `FROM scratch` without any layer has no node: this makes one that holds nothing.
     fn empty_tree(&mut self, stage: usize) -> NodeId {
         let copy = bare_copy(Vec::new());
-        let label = Label { name: "FROM scratch".to_owned(), stage, span: self.stages[stage].from.span };
+        let label =
+            Label { name: "FROM scratch".to_owned(), stage, span: self.names.stages[stage].from.span };
         self.push(Node { operation: Operation::Copy(copy), parent: None, label })
     }
 
@@ -570,7 +327,7 @@ impl<'a> Planner<'a, '_> {
     }
 
     fn step_name(&self, stage: Stage<'a>, number: usize, total: usize, text: &str) -> String {
-        let title = match (stage.name, self.stages.len()) {
+        let title = match (stage.name, self.names.stages.len()) {
             (None, 1) => String::new(),
             _ => format!("{} ", stage.title()),
         };
@@ -586,13 +343,13 @@ impl<'a> Planner<'a, '_> {
             let node = state.node.unwrap_or_else(|| self.empty_tree(index));
             let mut config = state.config;
             if index == target {
-                for (name, value) in &self.request.labels {
+                for (name, value) in &self.names.request.labels {
                     config.config.labels.insert(name.clone(), value.clone());
                 }
             }
             plans.push((
                 index,
-                StagePlan { name: self.stages[index].title(), node, config, platform: state.platform },
+                StagePlan { name: self.names.stages[index].title(), node, config, platform: state.platform },
             ));
         }
         plans.sort_by_key(|(index, _)| *index);
@@ -638,23 +395,4 @@ fn bare_copy(sources: Vec<CopySource>) -> Copy {
         exclude: Vec::new(),
         link: false,
     }
-}
-
-/// Returns what an instruction names with `--from` or `from=`, unresolved.
-pub fn named_sources(instruction: &Instruction) -> Result<Vec<(String, Span)>, Error> {
-    match &instruction.kind {
-        Kind::Copy(copy) => Ok(copy.from.iter().map(|word| (word.text.clone(), word.span)).collect()),
-        Kind::Run(run) => {
-            let names = run.mounts.iter().filter_map(|word| Some((mounts::from_of(word)?, word.span)));
-            Ok(names.collect())
-        }
-        _ => Ok(Vec::new()),
-    }
-}
-
-/// Returns the name nearest to `wanted`, if one is near enough to be meant.
-pub(crate) fn near(wanted: &str, names: &[String]) -> Option<String> {
-    let wanted = wanted.to_lowercase();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    jettison_dockerfile::suggest::nearest(&wanted, &names).map(str::to_owned)
 }
