@@ -51,7 +51,7 @@ fn masked() {
     let script =
         "for f in kcore keys timer_list sched_debug latency_stats; do test -e /proc/$f && cat /proc/$f; done
         for d in /sys/firmware /proc/acpi /proc/scsi; do test -e $d && ls $d; done
-        for d in /sys /sys/fs/cgroup; do mkdir $d/x 2>&1; done; (echo 1 >/proc/sys/kernel/printk) 2>&1
+        for d in /sys /sys/fs/cgroup; do mkdir $d/jettison-test 2>&1; done; (echo 1 >/proc/sys/kernel/printk) 2>&1
         grep -cE '^proc /proc/(bus|fs|irq|sys) proc ro,' /proc/mounts";
     let answer = fixture.sh(script);
     let lines: Vec<&str> = answer.stdout.lines().collect();
