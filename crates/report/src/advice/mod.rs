@@ -3,7 +3,7 @@
 
 mod lines;
 mod measured;
-mod rules;
+pub(crate) mod rules;
 mod text;
 mod written;
 

@@ -4,7 +4,7 @@ use crate::lint::{Level, Rule};
 
 macro_rules! rules {
     ($($constant:ident = $name:literal $level:ident $summary:literal;)*) => {
-        $(pub(super) static $constant: Rule = Rule {
+        $(pub(crate) static $constant: Rule = Rule {
             name: $name,
             level: Level::$level,
             summary: $summary,

@@ -3,7 +3,8 @@
 use jettison_dockerfile::{Instruction, Run};
 
 use super::edit::{Edit, plain};
-use super::{Draft, Rewrite, Waste, rules};
+use super::{Draft, Rewrite, Waste};
+use crate::advice::rules;
 
 /// A cleanup at the end of the RUN that makes it necessary.
 struct Cleanup {
@@ -18,7 +19,7 @@ struct Cleanup {
 
 const CLEANUPS: [Cleanup; 4] = [
     Cleanup {
-        rule: rules::APT,
+        rule: rules::APT.name,
         calls: &[
             "apt-get update",
             "apt update",
@@ -31,21 +32,21 @@ const CLEANUPS: [Cleanup; 4] = [
         waste: &["var/lib/apt/lists", "var/cache/apt"],
     },
     Cleanup {
-        rule: rules::DNF,
+        rule: rules::DNF.name,
         calls: &["yum install", "yum -y install", "yum update", "yum -y update"],
         done: &["yum clean all", "/var/cache/yum"],
         command: "yum clean all && rm -rf /var/cache/yum",
         waste: &["var/cache/yum", "var/lib/yum", "var/cache/dnf"],
     },
     Cleanup {
-        rule: rules::DNF,
+        rule: rules::DNF.name,
         calls: &["dnf install", "dnf -y install", "microdnf install"],
         done: &["dnf clean all", "/var/cache/dnf"],
         command: "dnf clean all && rm -rf /var/cache/dnf",
         waste: &["var/cache/dnf", "var/cache/libdnf5", "var/lib/dnf"],
     },
     Cleanup {
-        rule: rules::NPM,
+        rule: rules::NPM.name,
         calls: &["npm install", "npm ci", "npm i"],
         done: &["npm cache clean", ".npm"],
         command: "rm -rf ~/.npm",
@@ -63,13 +64,13 @@ struct NoCache {
 
 const NO_CACHES: [NoCache; 2] = [
     NoCache {
-        rule: rules::PIP,
+        rule: rules::PIP.name,
         calls: &["pip install", "pip3 install"],
         flag: "--no-cache-dir",
         waste: &["root/.cache"],
     },
     NoCache {
-        rule: rules::APK,
+        rule: rules::APK.name,
         calls: &["apk add"],
         flag: "--no-cache",
         waste: &["var/cache/apk", "etc/apk/cache", "lib/apk/db/lock"],

@@ -2,7 +2,8 @@
 
 use jettison_dockerfile::{Instruction, Kind, Source, Transfer};
 
-use super::{Class, Draft, Rewrite, Waste, rules};
+use super::{Class, Draft, Rewrite, Waste};
+use crate::advice::rules;
 
 /// Names that no program needs to run.
 const NEVER_NEEDED: [&str; 11] = [
@@ -39,9 +40,9 @@ pub(super) fn rewrites(draft: &Draft<'_>, found: &mut Vec<Rewrite>) {
     for (names, class) in [(&NEVER_NEEDED[..], Class::Provable), (&SELDOM_NEEDED, Class::Smoke)] {
         for line in lines(names) {
             let rule = match line.as_str() {
-                ".git" => rules::REPOSITORY,
-                ".env" | ".env.local" => rules::PRIVATE_FILE,
-                _ => rules::NO_IGNORE_FILE,
+                ".git" => rules::REPOSITORY.name,
+                ".env" | ".env.local" => rules::PRIVATE_FILE.name,
+                _ => rules::NO_IGNORE_FILE.name,
             };
             let mut rewrite = Rewrite::new(rule, copy, format!("ignore {line}"));
             rewrite.class = class;

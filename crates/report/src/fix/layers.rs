@@ -3,7 +3,8 @@
 use jettison_dockerfile::{Instruction, Kind, Source, Span, Transfer};
 
 use super::edit::{Edit, plain, single_call};
-use super::{Draft, Rewrite, rules};
+use super::{Draft, Rewrite};
+use crate::advice::rules;
 
 /// How many RUN steps back one is moved.
 const BACK: usize = 3;
@@ -14,11 +15,11 @@ pub(super) fn rewrites(draft: &Draft<'_>, stage: &[Instruction], found: &mut Vec
         archive(draft, &stage[..number], instruction, command, found);
         let Some(words) = single_call(command) else { continue };
         let rule = match words.first() {
-            Some(&"rm") => rules::DELETED,
-            Some(&("chown" | "chmod")) => rules::METADATA,
+            Some(&"rm") => rules::DELETED.name,
+            Some(&("chown" | "chmod")) => rules::METADATA.name,
             _ => continue,
         };
-        if rule == rules::METADATA {
+        if rule == rules::METADATA.name {
             copy_flag(draft, &stage[..number], instruction, &words, found);
         }
         if run.mounts.is_empty() {
@@ -94,7 +95,7 @@ fn copy_flag(
     if edits.is_empty() {
         return;
     }
-    let rule = rules::METADATA;
+    let rule = rules::METADATA.name;
     let what = format!("COPY sets what `{}` sets", words.join(" "));
     let mut rewrite = Rewrite::new(rule, later, what.clone());
     rewrite.edits = edits.clone();
@@ -132,7 +133,7 @@ fn archive(
         let source = source.trim_start_matches("./");
         let mount = format!("--mount=type=bind,source={source},target={target}");
         let what = format!("mount {source} instead of copying it into a layer");
-        let mut rewrite = Rewrite::new(rules::ARCHIVE, instruction, what);
+        let mut rewrite = Rewrite::new(rules::ARCHIVE.name, instruction, what);
         rewrite.edits = vec![draft.remove_lines(instruction), Edit::flag(run, &mount)];
         let start = run.span.start + removal.start;
         rewrite.edits.push(Edit::remove(Span { start, end: run.span.start + removal.end }));

@@ -9,7 +9,6 @@ mod context;
 mod edit;
 mod layers;
 mod proof;
-mod rules;
 mod scripts;
 mod secrets;
 mod stages;

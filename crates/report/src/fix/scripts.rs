@@ -4,7 +4,8 @@ use jettison_dockerfile::{Instruction, Span};
 
 use super::context::is_whole;
 use super::edit::{Edit, plain};
-use super::{Class, Draft, Gain, Rewrite, rules};
+use super::{Class, Draft, Gain, Rewrite};
+use crate::advice::rules;
 
 /// Installers, and the files of the context that say what they install.
 const INSTALLERS: [(&[&str], &[&str]); 6] = [
@@ -48,7 +49,7 @@ fn split_copy(draft: &Draft<'_>, copy: &Instruction, run: &Instruction, found: &
         let slash = if folder.ends_with('/') { "" } else { "/" };
         let text = format!("{flags} {} {folder}{slash}\n{}\n", lists.join(" "), draft.raw(run).trim_end());
         let what = format!("install what {} asks for before the sources are copied", lists[0]);
-        let mut rewrite = Rewrite::new(rules::COPY_FIRST, copy, what);
+        let mut rewrite = Rewrite::new(rules::COPY_FIRST.name, copy, what);
         rewrite.edits = vec![Edit::insert(draft.line_start(copy.span.start), text), draft.remove_lines(run)];
         rewrite.gain = Gain::Rebuild;
         found.push(rewrite);
@@ -73,8 +74,11 @@ fn omit_development(draft: &Draft<'_>, instruction: &Instruction, found: &mut Ve
     if ends.is_empty() || !ends.iter().all(names_none) {
         return;
     }
-    let mut rewrite =
-        Rewrite::new(rules::DEV_DEPENDENCIES, instruction, "leave development dependencies away: --omit=dev");
+    let mut rewrite = Rewrite::new(
+        rules::DEV_DEPENDENCIES.name,
+        instruction,
+        "leave development dependencies away: --omit=dev",
+    );
     let edit = |end: &usize| Edit { span: Span { start: *end, end: *end }, text: " --omit=dev".to_owned() };
     rewrite.edits = ends.iter().map(edit).collect();
     rewrite.class = Class::Smoke;

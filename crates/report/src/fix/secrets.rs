@@ -3,7 +3,8 @@
 use jettison_dockerfile::{Instruction, Kind};
 
 use super::edit::{Edit, plain};
-use super::{Draft, Gain, Rewrite, rules};
+use super::{Draft, Gain, Rewrite};
+use crate::advice::rules;
 
 /// Parts of names of build arguments that hold secrets (BuildKit: `SecretsUsedInArgOrEnv`).
 const SECRET: [&str; 10] = [
@@ -35,7 +36,7 @@ pub(super) fn rewrites(draft: &Draft<'_>, stage: &[Instruction], found: &mut Vec
         let id = name.to_ascii_lowercase();
         let mount = format!("--mount=type=secret,id={id},env={name},required=true");
         let what = format!("give {name} as a secret: build with --secret id={id},env={name}");
-        let mut rewrite = Rewrite::new(rules::SECRET, instruction, what);
+        let mut rewrite = Rewrite::new(rules::SECRET.name, instruction, what);
         rewrite.edits = uses.iter().map(|later| Edit::flag(later, &mount)).collect();
         rewrite.edits.push(draft.remove_lines(instruction));
         rewrite.gain = Gain::Secret;

@@ -7,7 +7,8 @@ use jettison_layer::{Tree, is_below};
 
 use super::edit::{Edit, plain};
 use super::layers::absolute;
-use super::{Class, Draft, Rewrite, rules};
+use super::{Class, Draft, Rewrite};
+use crate::advice::rules;
 
 /// Bases for a program that is one file, the smallest first.
 const FOR_PROGRAMS: [&str; 4] =
@@ -55,7 +56,7 @@ pub(super) fn rewrites(draft: &Draft<'_>, found: &mut Vec<Rewrite>) {
         restated.iter().for_each(|setting| text += &format!("{setting}\n"));
         carried.iter().for_each(|path| text += &format!("COPY --from=build {path} {path}\n"));
         let what = format!("build in a stage of its own, ship {} on {base}", carried.join(", "));
-        let mut rewrite = Rewrite::new(rules::COMPILER, from, what);
+        let mut rewrite = Rewrite::new(rules::COMPILER.name, from, what);
         rewrite.edits = vec![Edit::insert(from.span.end, " AS build"), Edit::insert(at, text)];
         rewrite.class = Class::Smoke;
         found.push(rewrite);
