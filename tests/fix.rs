@@ -2,6 +2,7 @@
 //! asked.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use jettison_testkit::{Context, Output, tools};
 
@@ -30,7 +31,14 @@ fn what_a_later_layer_deletes_is_deleted_in_its_own() {
     // What is shown is a patch.
     let patch = bench.jettison.write("work/fix.patch", &output.stdout);
     tools::run("patch", ["-p0", "--dry-run", "-d", "/", "-i", patch.to_str().unwrap()]);
+    // Written is what was shown, to the same file: a link stays one, and so does a mode.
+    let (link, behind) = (context.path().join("Dockerfile"), context.path().join("real"));
+    fs::rename(&link, &behind).unwrap();
+    fs::set_permissions(&behind, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("real", &link).unwrap();
     fix(&bench, &context, &["--write"]).says("written");
+    assert!(link.is_symlink());
+    assert_eq!(behind.metadata().unwrap().mode() & 0o777, 0o640);
     let after = read(&context, "Dockerfile");
     assert!(after.contains("/usr/bin/program && rm -rf /build\n"), "{after}");
     assert!(after.starts_with("# What a later layer deletes"), "comments stay");

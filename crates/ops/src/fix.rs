@@ -4,7 +4,10 @@ mod prove;
 mod smoke;
 mod sources;
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use jettison_report::fix::{Class, Draft, Rewrite, apply, rewrites};
 
@@ -176,10 +179,28 @@ fn finish(
     }
     if settings.write {
         for file in &files {
-            std::fs::write(&file.path, &file.after)
-                .map_err(|source| Error::io("write", &file.path, source))?;
+            replace(&file.path, &file.after).map_err(|source| Error::io("write", &file.path, source))?;
         }
     }
     let written = settings.write && !files.is_empty();
     Ok(FixReport { files, tried, before, after, noise: prover.noise(), written })
+}
+
+/// Puts `text` in the place of a file at once, so that no kill leaves half of it. Mode and owner stay; behind a link it is
+/// the file that is replaced.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut written = tempfile::NamedTempFile::new_in(folder)?;
+    written.write_all(text.as_bytes())?;
+    match fs::metadata(&path) {
+        Ok(old) => {
+            // Where owners cannot be given away, the file is the user's, who wrote it.
+            let _ = std::os::unix::fs::fchown(written.as_file(), Some(old.uid()), Some(old.gid()));
+            written.as_file().set_permissions(old.permissions())?;
+        }
+        Err(_) => written.as_file().set_permissions(fs::Permissions::from_mode(0o644))?,
+    }
+    written.persist(&path)?;
+    Ok(())
 }

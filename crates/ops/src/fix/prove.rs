@@ -175,12 +175,12 @@ impl<'a> Prover<'a> {
         };
         let mut proof = Vec::new();
         if rewrite.class == Class::Provable {
-            let found = unexplained(&before.tree, &after.tree, &self.noise, &rewrite.waste);
-            if !found.is_empty() {
-                return refused(format!("the tree differs: {}", list(&found)));
+            let found = differences(&before.tree, &after.tree);
+            let wrong = unexplained(&found, &after.tree, &self.noise, &rewrite.waste);
+            if !wrong.is_empty() {
+                return refused(format!("the tree differs: {}", list(&wrong)));
             }
-            let gone = differences(&before.tree, &after.tree);
-            let gone = gone.iter().filter(|found| matches!(found.change, Change::Removed { .. })).count();
+            let gone = found.iter().filter(|found| matches!(found.change, Change::Removed { .. })).count();
             proof.push(match gone {
                 0 => "same tree".to_owned(),
                 gone => format!("same tree but for {gone} paths of waste"),
@@ -262,8 +262,8 @@ fn settings_of(config: &Config) -> (&jettison_image::RunConfig, &str, &str) {
     (&config.config, &config.os, &config.architecture)
 }
 
-fn list(found: &[Difference]) -> String {
-    let show = |found: &Difference| {
+fn list(found: &[&Difference]) -> String {
+    let show = |found: &&Difference| {
         let path = String::from_utf8_lossy(&found.path);
         match &found.change {
             Change::Added { size } => format!("/{path} is new ({})", human_size(*size)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jettison_layer::{Change, Difference, Tree, differences, is_below};
+use jettison_layer::{Change, Difference, Tree, is_below};
 
 /// What may be gone after a rewrite.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,16 +25,16 @@ impl Waste {
     }
 }
 
-/// Returns what differs between two trees and is neither noise nor waste.
+/// Returns which of the `differences` of a tree from `after` are neither noise nor waste.
 ///
 /// `noise` are paths that differed between two builds of one Dockerfile. That a directory was changed at another time
 /// says only that waste is gone from it.
-pub fn unexplained(
-    before: &Tree,
+pub fn unexplained<'d>(
+    differences: &'d [Difference],
     after: &Tree,
     noise: &BTreeSet<Vec<u8>>,
     waste: &[Waste],
-) -> Vec<Difference> {
+) -> Vec<&'d Difference> {
     let wasted = |path: &[u8]| waste.iter().any(|waste| waste.has(path));
     let explained = |found: &Difference| {
         if noise.contains(&found.path) {
@@ -49,5 +49,5 @@ pub fn unexplained(
             }
         }
     };
-    differences(before, after).into_iter().filter(|found| !explained(found)).collect()
+    differences.iter().filter(|found| !explained(found)).collect()
 }
