@@ -1,7 +1,9 @@
-//! As much of HTTP/1.1 (RFC 9112) as the proxy and the token server need: one request a connection.
+//! As much of HTTP/1.1 (RFC 9112) as the proxy and the servers need: one request a connection.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 /// Names in lower case with their values, in the order in which they came.
@@ -9,6 +11,25 @@ pub(crate) type Headers = Vec<(String, String)>;
 
 /// How long a peer may keep us waiting for its next bytes.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Has `answer` called for each connection to a free port of loopback, which is returned. Threads live until the test's
+/// process ends.
+pub(crate) fn listen<S: Send + Sync + 'static>(
+    shared: &Arc<S>,
+    answer: fn(&S, &TcpStream) -> io::Result<()>,
+) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let shared = Arc::clone(&shared);
+            // A broken connection is the client's to notice.
+            thread::spawn(move || answer(&shared, &stream));
+        }
+    });
+    address
+}
 
 /// A request as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! names lead through the proxy again.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -106,21 +106,12 @@ struct Shared {
 impl Proxy {
     /// Starts a proxy on a free port of loopback before the plain-HTTP server at `upstream` (`host:port`).
     pub fn start(upstream: &str) -> Proxy {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             upstream: upstream.to_owned(),
             rules: Mutex::default(),
             requests: Mutex::default(),
         });
-        let serving = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let serving = Arc::clone(&serving);
-                // A broken connection is the client's to notice.
-                std::thread::spawn(move || serving.serve(&stream));
-            }
-        });
+        let address = http::listen(&shared, Shared::serve);
         Proxy { address, shared }
     }
 

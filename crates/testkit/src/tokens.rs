@@ -1,7 +1,7 @@
 //! A token server as registries use it: the distribution project's "token authentication" specification.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -67,15 +67,7 @@ impl TokenServer {
             password: password.to_owned(),
             requests: Mutex::default(),
         });
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let serving = Arc::clone(&serving);
-                std::thread::spawn(move || serving.answer(&stream));
-            }
-        });
+        let address = http::listen(&shared, Shared::answer);
         TokenServer { shared, address }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -50,15 +50,7 @@ impl WebServer {
     /// Starts a server without any file.
     pub fn start() -> WebServer {
         let shared = Arc::new(Shared::default());
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let serving = Arc::clone(&serving);
-                std::thread::spawn(move || serving.answer(&stream));
-            }
-        });
+        let address = http::listen(&shared, Shared::answer);
         WebServer { shared, address }
     }
 
