@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use jettison_ops::lint::{self, Finding};
-use jettison_ops::{BuildReport, Destination, Error, ImageReport, SourceFile, Workplace};
+use jettison_ops::{BuildReport, Destination, Error, ImageReport, SourceFile};
 
 use super::{call, workplace};
 use crate::args::{BuildArgs, ProgressMode};
@@ -27,15 +27,7 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure>
     let client = registry_client();
     let cancel = interrupt::watch()?;
     if let Some(calling) = calling {
-        let workplace = Workplace {
-            store: &place.store,
-            client: &client,
-            identity: &place.identity,
-            no_sandbox: place.no_sandbox.as_deref(),
-            cancel: &cancel,
-            events: &|_| {},
-            now: Duration::ZERO,
-        };
+        let workplace = place.with(&client, &cancel, &|_| {});
         let (file, answer) = jettison_ops::call(calling.method, &settings, &workplace, &mut io::stdin())
             .map_err(|error| explain(error, color))?;
         return call::answer(calling, &file, &answer);
@@ -45,15 +37,7 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<u8, Failure>
     let screen = Screen::start(renderer(mode, environment.no_color));
     let result = {
         let sink = screen.sink();
-        let workplace = Workplace {
-            store: &place.store,
-            client: &client,
-            identity: &place.identity,
-            no_sandbox: place.no_sandbox.as_deref(),
-            cancel: &cancel,
-            events: &sink,
-            now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO),
-        };
+        let workplace = place.with(&client, &cancel, &sink);
         jettison_ops::build(&settings, &workplace, &mut io::stdin())
     };
     let timeline = screen.finish();

@@ -1,9 +1,8 @@
 //! `fix`: a diff on standard output, and on standard error what was tried and how it is known to be right.
 
 use std::io::{self, IsTerminal};
-use std::time::{Duration, SystemTime};
 
-use jettison_ops::{FixReport, FixSettings, FixedFile, Outcome, Tried, Workplace, human_size};
+use jettison_ops::{FixReport, FixSettings, FixedFile, Outcome, Tried, human_size};
 use similar::TextDiff;
 
 use super::build::explain;
@@ -22,15 +21,7 @@ pub fn fix(args: &FixArgs, environment: &Environment) -> Result<u8, Failure> {
     let settings = FixSettings { build, smoke: args.smoke.clone(), write: args.write };
     let place = workplace::open(environment)?;
     let (client, cancel) = (registry_client(), interrupt::watch()?);
-    let workplace = Workplace {
-        store: &place.store,
-        client: &client,
-        identity: &place.identity,
-        no_sandbox: place.no_sandbox.as_deref(),
-        cancel: &cancel,
-        events: &|_| {},
-        now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO),
-    };
+    let workplace = place.with(&client, &cancel, &|_| {});
     let live = io::stderr().is_terminal();
     let say = |text: &str| {
         if live {

@@ -1,8 +1,9 @@
 //! What most verbs need: the store, and as whom this process works on its files.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use jettison_ops::Store;
+use jettison_build::Event;
+use jettison_ops::{Cancel, Client, Store};
 use jettison_sandbox::{EnterError, Extent, Identity, Mode, Reason};
 
 use crate::environment::Environment;
@@ -16,6 +17,26 @@ pub struct Workplace {
     pub identity: Identity,
     /// Why no command can be run, where that is so: files are written all the same, as whoever we are.
     pub no_sandbox: Option<String>,
+}
+
+impl Workplace {
+    /// The same for the verbs that build: with a client, a way to stop them, and who is told what goes on.
+    pub fn with<'a>(
+        &'a self,
+        client: &'a Client,
+        cancel: &'a Cancel,
+        events: &'a (dyn Fn(Event) + Sync),
+    ) -> jettison_ops::Workplace<'a> {
+        jettison_ops::Workplace {
+            store: &self.store,
+            client,
+            identity: &self.identity,
+            no_sandbox: self.no_sandbox.as_deref(),
+            cancel,
+            events,
+            now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO),
+        }
+    }
 }
 
 /// Enters the sandbox's user namespace and opens the store. No thread may exist yet.
