@@ -1,6 +1,8 @@
 //! What differs between two trees.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use crate::path::compare_paths;
 use crate::{Entry, Kind, Node, Tree};
@@ -46,17 +48,8 @@ pub enum Change {
 pub fn differences(first: &Tree, second: &Tree) -> Vec<Difference> {
     let (first_links, second_links) = (links(first), links(second));
     let mut found = Vec::new();
-    let (mut ours, mut theirs) = (first.iter().peekable(), second.iter().peekable());
-    loop {
-        let order = match (ours.peek(), theirs.peek()) {
-            (None, None) => return found,
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some(one), Some(two)) => compare_paths(&one.entry.path, &two.entry.path),
-        };
-        let one = if order.is_le() { ours.next() } else { None };
-        let two = if order.is_ge() { theirs.next() } else { None };
-        let (path, change) = match (one, two) {
+    for pair in side_by_side(first.iter(), second.iter(), |node| &node.entry.path) {
+        let (path, change) = match pair {
             (Some(one), Some(two)) => {
                 let mut what = changed(&one, &two);
                 if first_links.get(&one.entry.path) != second_links.get(&two.entry.path) {
@@ -74,6 +67,25 @@ pub fn differences(first: &Tree, second: &Tree) -> Vec<Difference> {
         };
         found.push(Difference { path: path.clone(), change });
     }
+    found
+}
+
+/// Walks two lists in the order of paths at once: what both have at a path comes together.
+pub fn side_by_side<T>(
+    ours: impl Iterator<Item = T>,
+    theirs: impl Iterator<Item = T>,
+    path: impl Fn(&T) -> &[u8],
+) -> impl Iterator<Item = (Option<T>, Option<T>)> {
+    let (mut ours, mut theirs) = (ours.peekable(), theirs.peekable());
+    iter::from_fn(move || {
+        let order = match (ours.peek(), theirs.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(one), Some(two)) => compare_paths(path(one), path(two)),
+        };
+        Some((ours.next_if(|_| order.is_le()), theirs.next_if(|_| order.is_ge())))
+    })
 }
 
 /// Returns for every path that is one of several names of a file the first of the names.

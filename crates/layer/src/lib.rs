@@ -39,7 +39,7 @@ pub use codec::DecodeError;
 pub use compress::{Compression, Compressor, DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL, decompress};
 pub use content::{Content, DirContent, NoContent, TreeContent};
 pub use diff::{diff, diff_directory, prepare_upper};
-pub use difference::{Change, Difference, differences};
+pub use difference::{Change, Difference, differences, side_by_side};
 pub use disk::Ownership;
 pub use drop_dead::drop_dead;
 pub use error::Error;

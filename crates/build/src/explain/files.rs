@@ -1,17 +1,15 @@
 //! What differs between two lists of files.
 
-use std::cmp::Ordering;
-use std::iter;
-
 use jettison_image::Digest;
-use jettison_layer::{Entry, Index, Kind, compare_paths};
+use jettison_layer::{Entry, Index, Kind, side_by_side};
 
 /// How many files are named.
 const MAX_NAMED: usize = 20;
 
 /// Says of each file what is different, as far as the list is not too long.
 pub(super) fn differences(old: &Index, new: &Index) -> Vec<String> {
-    let mut found: Vec<String> = pairs(&old.entries, &new.entries).filter_map(difference).collect();
+    let pairs = side_by_side(old.entries.iter(), new.entries.iter(), |entry| &entry.path);
+    let mut found: Vec<String> = pairs.filter_map(difference).collect();
     if found.is_empty() {
         return vec!["the same files in another order, or of another time".to_owned()];
     }
@@ -19,23 +17,6 @@ pub(super) fn differences(old: &Index, new: &Index) -> Vec<String> {
     found.truncate(MAX_NAMED);
     found.extend((more > 0).then(|| format!("and {more} more files")));
     found
-}
-
-/// Walks two sorted lists at once.
-fn pairs<'e>(
-    old: &'e [Entry],
-    new: &'e [Entry],
-) -> impl Iterator<Item = (Option<&'e Entry>, Option<&'e Entry>)> {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    iter::from_fn(move || {
-        let order = match (old.peek(), new.peek()) {
-            (None, None) => return None,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(old), Some(new)) => compare_paths(&old.path, &new.path),
-        };
-        Some((old.next_if(|_| order.is_le()), new.next_if(|_| order.is_ge())))
-    })
 }
 
 fn difference(pair: (Option<&Entry>, Option<&Entry>)) -> Option<String> {
