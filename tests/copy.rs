@@ -17,16 +17,16 @@ fn a_file_becomes_the_destination_or_goes_into_it() {
         ("/b", "/b"),
         ("/d/", "/d/a"),
         ("/x/y/z", "/x/y/z"),
-        ("b", "/work/b"),
-        (".", "/work/a"),
-        ("./", "/work/a"),
-        ("sub/", "/work/sub/a"),
+        ("b", "/srv/b"),
+        (".", "/srv/a"),
+        ("./", "/srv/a"),
+        ("sub/", "/srv/sub/a"),
         ("../up", "/up"),
         ("/etc", "/etc/a"),
-        ("/work/.", "/work/a"),
+        ("/srv/.", "/srv/a"),
     ] {
         let image =
-            image_of(&format!("FROM busybox\nWORKDIR /work\nCOPY a {destination}\n"), &[("a", "text")]);
+            image_of(&format!("FROM busybox\nWORKDIR /srv\nCOPY a {destination}\n"), &[("a", "text")]);
         assert_eq!(image.tree().text(path), "text", "{destination}");
     }
 }

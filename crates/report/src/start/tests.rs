@@ -243,18 +243,18 @@ fn the_working_directory_is_one() {
     let mut image = Image::default();
     image
         .text("/file", "", 0o644)
-        .add("/work", Kind::Directory { opaque: false }, 0o755)
-        .link("/link", "/work");
+        .add("/srv", Kind::Directory { opaque: false }, 0o755)
+        .link("/link", "/srv");
     let directory =
         |path: &'static str| move |config: &mut Config| config.config.working_dir = path.to_owned();
     assert_eq!(image.problems(directory("/nowhere")), ["working directory /nowhere is not in the image"]);
     assert_eq!(image.problems(directory("/file")), ["working directory /file is not a directory"]);
-    for fine in ["/work", "/link", "/", ""] {
+    for fine in ["/srv", "/link", "/", ""] {
         assert!(image.problems(directory(fine)).is_empty(), "{fine}");
     }
-    image.text("/work/run", "#!x\n", 0o755);
+    image.text("/srv/run", "#!x\n", 0o755);
     let relative = |config: &mut Config| {
-        config.config.working_dir = "/work".into();
+        config.config.working_dir = "/srv".into();
         config.config.entrypoint = Some(vec!["./run".into()]);
     };
     assert_eq!(image.problems(relative), ["ENTRYPOINT: the script ./run needs x, which is not in the image"]);
