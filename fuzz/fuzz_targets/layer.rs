@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use jettison_fs::Dir;
 use jettison_layer::{
-    DirContent, Entry, Error, FileContent, Index, NoSink, Ownership, Sink, Tree, decompress, read_layer, unpack,
-    Times, write_layer,
+    DirContent, Entry, Error, FileContent, Index, NoSink, Ownership, Sink, Times, Tree, decompress,
+    read_layer, unpack, write_layer,
 };
 
 /// Bytes of tar, and of files, that are looked at: a bomb is a slow input, not a wrong one.
