@@ -11,6 +11,7 @@ mod add;
 mod advise;
 mod budgets;
 mod cache;
+mod cgroups;
 mod checks;
 mod commands;
 mod config;
@@ -27,6 +28,7 @@ mod fat;
 mod fix;
 mod git;
 mod heredocs;
+mod kept;
 mod mounts;
 mod outputs;
 mod page;
@@ -41,7 +43,7 @@ mod size;
 mod space;
 mod stages;
 
-use jettison_testkit::{Context, Image, Jettison, Layout, Output, Who, base};
+use jettison_testkit::{Context, Image, Jettison, Layout, Output, Who, base, tools};
 
 /// The binary under test, built by cargo before the tests run.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_jettison");
@@ -89,6 +91,14 @@ impl Bench {
         let flags = self.flags(flags);
         self.jettison.build_fails(context, &flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
+
+    /// Builds and expects exit code 3: the machine lacks something.
+    #[track_caller]
+    pub fn unable(&self, context: &Context, flags: &[&str]) -> Output {
+        let flags = self.flags(&[flags, &[context.argument()]].concat());
+        let arguments: Vec<&str> = ["build"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+        self.jettison.fails(3, &arguments)
+    }
 }
 
 /// Builds `dockerfile` on the base images in a context with `files`, and reads the image.
@@ -106,4 +116,14 @@ pub fn failure_of(dockerfile: &str, files: &[(&str, &str)]) -> Output {
 /// Makes a context with `dockerfile` and `files`.
 pub fn context_of(dockerfile: &str, files: &[(&str, &str)]) -> Context {
     files.iter().fold(Context::of(dockerfile), |context, (path, content)| context.file(path, content))
+}
+
+/// Adds a program of this machine, with its libraries, to the folder `tools` of a context.
+pub fn tool(context: Context, name: &str) -> Context {
+    let path = tools::require(name).display().to_string();
+    let listing = tools::run("ldd", [&path]);
+    let libraries = listing.split_whitespace().filter(|word| word.starts_with('/'));
+    libraries.chain([path.as_str()]).fold(context, |context, path| {
+        context.file_with_mode(&format!("tools{path}"), 0o755, std::fs::read(path).unwrap())
+    })
 }

@@ -442,7 +442,7 @@ fn limits_and_the_size_of_shared_memory_are_as_asked() {
         (["--ulimit", "nofile=2:1"], "soft limit must be less than or equal to hard limit"),
         (["--ulimit", "moon=1"], "invalid ulimit type: moon"),
         (["--shm-size", "much"], "expected a number of bytes"),
-        (["--cgroup-parent", "/a"], "cannot be honoured"),
+        (["--cgroup-parent", "a--b.slice"], "a slice is named such as"),
         (["--allow", "moon"], "expected network.host or security.insecure"),
     ] {
         series.0.jettison.fails(2, &[&["build"], flag.as_slice(), &["."]].concat()).says(message);

@@ -238,9 +238,62 @@ fn an_index_and_each_of_its_images_have_annotations() {
     }
 }
 
+/// What an output says of itself is in it alone, and gives way to the command line.
+#[test]
+fn an_output_has_annotations_of_its_own() {
+    let bench = Bench::new();
+    let [one, two] = ["one", "two"].map(|name| bench.jettison.path(&format!("work/{name}")));
+    let attributes = "annotation.Key.A=1,annotation-manifest.b=2,annotation-manifest[linux/arm64].m=3,\
+        annotation-manifest-descriptor.d=4,\"annotation-index.i=5,6\",annotation-index-descriptor.o=7";
+    let outputs = [
+        format!("type=oci,tar=false,dest={},{attributes}", one.display()),
+        format!("type=oci,tar=false,dest={}", two.display()),
+    ];
+    let flags = ["--platform", "linux/amd64,linux/arm64", "--annotation", "b=stronger"];
+    let outputs = ["-o", &outputs[0], "-o", &outputs[1]];
+    bench.build(&context_of("FROM scratch\nCOPY f /\n", &[("f", "")]), &[flags, outputs].concat());
+    let top = &document(&one, "index.json")["manifests"][0];
+    assert_eq!(top["annotations"], serde_json::json!({"o": "7"}));
+    let index = named(&one, top);
+    assert_eq!(index["annotations"], serde_json::json!({"i": "5,6"}));
+    let both = serde_json::json!({"Key.A": "1", "b": "stronger"});
+    let arm = serde_json::json!({"Key.A": "1", "b": "stronger", "m": "3"});
+    for (descriptor, annotations) in index["manifests"].as_array().unwrap().iter().zip([both, arm]) {
+        assert_eq!(descriptor["annotations"], serde_json::json!({"d": "4"}));
+        assert_eq!(named(&one, descriptor)["annotations"], annotations);
+    }
+    let plain = named(&two, &document(&two, "index.json")["manifests"][0]);
+    assert_eq!(plain["annotations"], serde_json::Value::Null);
+    assert_eq!(named(&two, &plain["manifests"][0])["annotations"], serde_json::json!({"b": "stronger"}));
+
+    let stays = context_of("FROM scratch\nCOPY f /\n", &[("f", "x")]);
+    bench.build(&stays, &["-o", "type=image,name=kept:1,annotation.k=v"]);
+    let saved = bench.jettison.path("work/saved.tar");
+    bench.jettison.ok(&["save", "-o", saved.to_str().unwrap(), "kept:1"]);
+    assert_eq!(Image::from_oci_archive(&saved).manifest.annotations["k"], "v");
+}
+
 #[test]
 fn annotations_that_would_be_lost_are_refused() {
     let bench = Bench::new();
+    for (code, output, message) in [
+        (1, "type=local,dest=x,annotation.a=b", "annotation a: no output has a place for it"),
+        (1, "type=image,annotation-manifest-descriptor.a=b", "no output has a place for it"),
+        (
+            1,
+            "type=oci,dest=x,annotation-index.a=b",
+            "index annotations not supported for single platform export",
+        ),
+        (1, "type=oci,dest=x,annotation[linux/s390x].a=b", "linux/s390x is not built"),
+        (2, "type=oci,dest=x,annotation-layer.a=b", "unknown annotation type \"layer\""),
+        (2, "type=oci,dest=x,annotation.=b", "expected annotation.KEY=VALUE"),
+        (2, "type=oci,dest=x,annotations=b", "unknown attribute \"annotations\""),
+    ] {
+        bench
+            .jettison
+            .fails(code, &["build", "-o", output, Context::of("FROM scratch\n").argument()])
+            .says(message);
+    }
     let context = context_of("FROM scratch\nCOPY f /\n", &[("f", "")]);
     for (code, annotation, message) in [
         (1, "index:a=b", "index annotations not supported for single platform export"),

@@ -2,12 +2,11 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use jettison_testkit::{COMMIT_TIME, Context, GitServer, Served, WebServer, Who};
 
-use crate::{Bench, context_of, failure_of, image_of};
+use crate::{Bench, context_of, failure_of, image_of, tool};
 
 /// Steps of every kind, with what usually differs: new files and directories, owners, modes, links, many files, files
 /// that are made at once in several stages.
@@ -187,17 +186,6 @@ fn times_are_kept_on_request() {
     let dated = bench.image(&context, &["--timestamps=keep"]);
     assert_eq!(dated.config.created.as_deref(), Some("1970-01-01T00:00:05Z"));
     assert_eq!(dated.config.rootfs, kept.config.rootfs);
-}
-
-/// Adds a program of this machine, with its libraries, to the folder `tools` of a context.
-fn tool(context: Context, name: &str) -> Context {
-    let path = format!("/usr/bin/{name}");
-    let listing = Command::new("ldd").arg(&path).output().unwrap();
-    let listing = String::from_utf8(listing.stdout).unwrap();
-    let libraries = listing.split_whitespace().filter(|word| word.starts_with('/'));
-    libraries.chain([path.as_str()]).fold(context, |context, path| {
-        context.file_with_mode(&format!("tools{path}"), 0o755, fs::read(path).unwrap())
-    })
 }
 
 /// Formats that record times keep what programs wrote: docs/compatibility.md lists them with what to do about it.

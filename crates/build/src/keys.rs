@@ -105,8 +105,8 @@ pub(crate) fn fetch(address: &str, layer: &str) -> Key {
 
 /// The key of `RUN`. `contents` are the fingerprints of what its bind mounts and cache mounts start with, in order.
 ///
-/// As in BuildKit, proxies, the addresses of extra hosts, the names and contents of cache mounts, and the contents of
-/// secrets do not count.
+/// As in BuildKit, proxies, the addresses of extra hosts, the parent cgroup, the names and contents of cache mounts, and
+/// the contents of secrets do not count.
 pub(crate) fn run(parent: &Digest, run: &Run, contents: &[Digest]) -> Key {
     let mut key = KeyMaker::new("run v3", parent);
     key.text("command", format!("{:?}", run.args));

@@ -214,6 +214,7 @@ fn spec(run: &Run, root: sandbox::Root, env: Vec<String>) -> sandbox::Spec {
         mounts: Vec::new(),
         shm_size: run.shm_size,
         limits: run.limits.iter().map(limit).collect(),
+        cgroup_parent: run.cgroup_parent.clone(),
         insecure: run.security == Security::Insecure,
         interactive: false,
     }

@@ -1,7 +1,7 @@
 //! A file that is being made.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, Mode, Uid, XattrFlags};
@@ -29,6 +29,13 @@ impl NewFile {
     /// Returns the path for error messages.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Goes on `length` bytes further, in place of as many zeros: a hole, where the file system knows them.
+    pub fn leave_hole(&mut self, length: u64) -> io::Result<()> {
+        let end = self.file.stream_position()?.saturating_add(length);
+        self.file.set_len(end)?;
+        self.file.seek(SeekFrom::Start(end)).map(drop)
     }
 
     /// Sets owner and group. The kernel clears set-id bits and file capabilities: set those afterwards.

@@ -20,6 +20,9 @@ const PRIVATE_FILE: u32 = 0o600;
 /// Bytes moved at once.
 const BUFFER: usize = 256 * 1024;
 
+/// What file systems allocate at least: a shorter hole saves nothing.
+const BLOCK: usize = 4096;
+
 /// Who owns what is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ownership {
@@ -28,6 +31,11 @@ pub enum Ownership {
     /// The one id that there is, whatever the entries say: true owners live in the index alone. What is compared with a
     /// parent tree keeps the owner that it has there, and is root's if it is new.
     Squashed,
+}
+
+/// Tells whether bytes of a file need no blocks on disk: tars hold the zeros of sparse files.
+fn is_hole(bytes: &[u8]) -> bool {
+    bytes.len() >= BLOCK && bytes.iter().all(|byte| *byte == 0)
 }
 
 /// Makes entries below a directory as they come. Directories get their attributes at the end, with
@@ -82,7 +90,11 @@ impl<'a> DiskSink<'a> {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(source) => return Err(Error::content(&entry.path, source)),
             };
-            let result = file.write_all(&self.buffer[..count]);
+            let bytes = &self.buffer[..count];
+            let result = match is_hole(bytes) {
+                true => file.leave_hole(count as u64),
+                false => file.write_all(bytes),
+            };
             result.map_err(|source| Error::Write { path: file.path().display().to_string(), source })?;
             written += count as u64;
         }

@@ -114,6 +114,7 @@ pub(crate) fn launch_with(
             .collect(),
         shm_size: None,
         limits: Vec::new(),
+        cgroup_parent: None,
         insecure: false,
         interactive: settings.interactive,
     };

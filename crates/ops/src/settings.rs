@@ -189,6 +189,15 @@ pub struct Output {
     pub destination: Option<Destination>,
     /// The other `key=value` of the flag, keys in lower case.
     pub attributes: BTreeMap<String, String>,
+    /// Annotations of this output alone; of one key those of `--annotation` go before.
+    pub annotations: Vec<Annotation>,
+}
+
+impl Output {
+    /// An output of which nothing but its kind is said.
+    pub fn of(kind: OutputKind) -> Output {
+        Output { kind, destination: None, attributes: BTreeMap::new(), annotations: Vec::new() }
+    }
 }
 
 /// What an output writes. The names are buildx' exporter types.

@@ -116,6 +116,8 @@ pub struct Run {
     pub shm_size: Option<u64>,
     /// `--ulimit`
     pub limits: Vec<Limit>,
+    /// `--cgroup-parent`: the cgroup beneath which the command gets one of its own; no part of the cache key.
+    pub cgroup_parent: Option<String>,
     /// The host name.
     pub hostname: String,
 }

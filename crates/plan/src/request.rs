@@ -39,6 +39,8 @@ pub struct RunOptions {
     pub shm_size: Option<u64>,
     /// `--ulimit`: limits of RUN.
     pub limits: Vec<Limit>,
+    /// `--cgroup-parent`: the cgroup beneath which each RUN gets one of its own, an absolute path without dots.
+    pub cgroup_parent: Option<String>,
     /// `--allow`: what RUN may ask for.
     pub allow: BTreeSet<Entitlement>,
 }

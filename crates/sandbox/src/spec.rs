@@ -30,6 +30,9 @@ pub struct Spec {
     pub shm_size: Option<u64>,
     /// Resource limits. One above what this process may set is lowered to that, with a note.
     pub limits: Vec<Limit>,
+    /// The cgroup beneath which the command gets its own, in each hierarchy: an absolute path without dots. Without it
+    /// the command stays in that of the builder.
+    pub cgroup_parent: Option<String>,
     /// Whether the command gets all capabilities there are, and neither a seccomp filter nor hidden parts of /proc
     /// and /sys.
     pub insecure: bool,

@@ -61,8 +61,8 @@ pub struct BuildArgs {
     /// Resource limit of RUN, such as "nofile=1024:2048" (can be repeated)
     #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
     pub ulimits: Vec<String>,
-    /// docker's flag: refused, for steps run in the cgroup of the build
-    #[arg(long, hide = true, value_name = "CGROUP")]
+    /// Run each RUN in a cgroup of its own beneath this one: a path, or a slice of systemd such as "a-b.slice"
+    #[arg(long, value_name = "CGROUP")]
     pub cgroup_parent: Option<String>,
     /// Date of the image and of what the build made: "now", "git" (the context's last commit) or seconds since 1970
     #[arg(long, value_name = "now|git|SECONDS")]

@@ -1,5 +1,7 @@
-//! `--annotation`. buildx: `util/buildflags/export.go`, `ParseAnnotations`.
+//! `--annotation`, and the annotations among the attributes of `--output`. buildx: `util/buildflags/export.go`,
+//! `ParseAnnotations`; BuildKit: `exporter/containerimage/exptypes/annotations.go`, `ParseAnnotationKey`.
 
+use jettison_image::Platform;
 use jettison_ops::{Annotation, AnnotationPlace};
 
 use super::platforms;
@@ -16,34 +18,56 @@ pub fn annotations(texts: &[String]) -> Result<Vec<Annotation>, Failure> {
             return Err(bad("expected KEY=VALUE"));
         }
         for place in places.split(',') {
-            let (place, platform) = match place.split_once('[') {
-                None => (place, None),
-                Some((place, platform)) => {
-                    let platform =
-                        platform.strip_suffix(']').ok_or_else(|| bad("a bracket is not closed"))?;
-                    (place, platforms(&[platform.to_owned()])?.pop())
-                }
-            };
-            let place = place_of(place).ok_or_else(|| {
-                bad(&format!("unknown annotation type \"{place}\""))
-                    .help("types are manifest, manifest-descriptor, index and index-descriptor")
-            })?;
-            let of_index = matches!(place, AnnotationPlace::Index | AnnotationPlace::IndexDescriptor);
-            if of_index && platform.is_some() {
-                return Err(bad("an index is for all platforms"));
-            }
+            let (place, platform) = place_of(place, &bad)?;
             annotations.push(Annotation { place, platform, key: key.to_owned(), value: value.to_owned() });
         }
     }
     Ok(annotations)
 }
 
-fn place_of(name: &str) -> Option<AnnotationPlace> {
-    Some(match name {
+/// Reads an attribute of `--output` whose name is `annotation[-PLACE][[PLATFORM]].KEY`; `None` for other attributes.
+pub fn of_output(name: &str, value: &str) -> Result<Option<Annotation>, Failure> {
+    let bad = |why: &str| Failure::usage(format!("--output: {name}: {why}"));
+    let Some(rest) = name.strip_prefix("annotation").filter(|rest| rest.starts_with(['-', '[', '.'])) else {
+        return Ok(None);
+    };
+    // Platforms have dots only in versions, which no index of ours names.
+    let (place, key) = rest.split_once('.').unwrap_or((rest, ""));
+    if key.is_empty() {
+        return Err(bad("expected annotation.KEY=VALUE"));
+    }
+    let place = match place.strip_prefix('-') {
+        Some(place) => place.to_owned(),
+        None => format!("manifest{place}"),
+    };
+    let (place, platform) = place_of(&place, &bad)?;
+    Ok(Some(Annotation { place, platform, key: key.to_owned(), value: value.to_owned() }))
+}
+
+/// Reads `PLACE[PLATFORM]`.
+fn place_of(
+    text: &str,
+    bad: &dyn Fn(&str) -> Failure,
+) -> Result<(AnnotationPlace, Option<Platform>), Failure> {
+    let (name, platform) = match text.split_once('[') {
+        None => (text, None),
+        Some((name, platform)) => {
+            let platform = platform.strip_suffix(']').ok_or_else(|| bad("a bracket is not closed"))?;
+            (name, platforms(&[platform.to_owned()])?.pop())
+        }
+    };
+    let place = match name {
         "manifest" => AnnotationPlace::Manifest,
         "manifest-descriptor" => AnnotationPlace::ManifestDescriptor,
         "index" => AnnotationPlace::Index,
         "index-descriptor" => AnnotationPlace::IndexDescriptor,
-        _ => return None,
-    })
+        _ => {
+            return Err(bad(&format!("unknown annotation type \"{name}\""))
+                .help("types are manifest, manifest-descriptor, index and index-descriptor"));
+        }
+    };
+    if matches!(place, AnnotationPlace::Index | AnnotationPlace::IndexDescriptor) && platform.is_some() {
+        return Err(bad("an index is for all platforms"));
+    }
+    Ok((place, platform))
 }

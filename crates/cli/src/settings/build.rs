@@ -132,6 +132,7 @@ fn run_options(args: &BuildArgs, network: Network) -> Result<RunOptions, Failure
         hostname: args.hostname.clone(),
         shm_size: args.shm_size.as_deref().map(resources::shm_size).transpose()?.flatten(),
         limits: args.ulimits.iter().map(|text| resources::limit(text)).collect::<Result<_, _>>()?,
+        cgroup_parent: args.cgroup_parent.as_deref().map(resources::cgroup_parent).transpose()?.flatten(),
         allow: entitlements(&args.allow, network)?,
     })
 }
@@ -152,12 +153,6 @@ fn list(values: &[String]) -> Vec<String> {
 
 /// Refuses what cannot be done, and what contradicts itself.
 fn refuse_unfit(args: &BuildArgs, outputs: &[Output]) -> Result<(), Failure> {
-    if args.cgroup_parent.as_deref().is_some_and(|parent| !parent.is_empty()) {
-        return Err(Failure::usage(
-            "--cgroup-parent cannot be honoured: steps run in the cgroup of the build",
-        )
-        .help("start the build in that cgroup, as with `systemd-run --slice`"));
-    }
     let rewritten = outputs.iter().any(|output| output.attributes.contains_key("rewrite-timestamp"));
     if args.timestamps == Timestamps::Keep && rewritten {
         return Err(Failure::usage(
@@ -251,14 +246,13 @@ fn oci_layout(text: &str) -> Option<NamedContext> {
 
 fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
     let mut outputs = args.outputs.iter().map(|text| output(text)).collect::<Result<Vec<_>, _>>()?;
-    let short = |kind| Output { kind, destination: None, attributes: BTreeMap::new() };
     if args.push && !outputs.iter().any(|output| output.kind == OutputKind::Registry) {
-        outputs.push(short(OutputKind::Registry));
+        outputs.push(Output::of(OutputKind::Registry));
     }
     if args.load
         && !outputs.iter().any(|output| output.kind == OutputKind::Docker && output.destination.is_none())
     {
-        outputs.push(short(OutputKind::Docker));
+        outputs.push(Output::of(OutputKind::Docker));
     }
     let named = has_name(args, &outputs);
     if outputs.iter().any(|output| output.kind == OutputKind::Registry) && !named {

@@ -51,8 +51,14 @@ fn quoted_field<'a>(text: &'a str, line: &str) -> Result<(String, Option<&'a str
 
 /// Splits a line into `key=value`; keys come in lower case. `flag` is named in errors.
 pub fn pairs(flag: &str, line: &str) -> Result<Vec<(String, String)>, Failure> {
+    let lower = |(key, value): (String, String)| (key.to_ascii_lowercase(), value);
+    Ok(pairs_as_written(flag, line)?.into_iter().map(lower).collect())
+}
+
+/// Like [`pairs`], with keys as they were written.
+pub fn pairs_as_written(flag: &str, line: &str) -> Result<Vec<(String, String)>, Failure> {
     let pair = |field: &String| match field.split_once('=') {
-        Some((key, value)) => Ok((key.trim().to_ascii_lowercase(), value.to_owned())),
+        Some((key, value)) => Ok((key.trim().to_owned(), value.to_owned())),
         None => Err(Failure::usage(format!("{flag} \"{line}\": \"{field}\" is not key=value"))),
     };
     fields(line)?.iter().map(pair).collect()

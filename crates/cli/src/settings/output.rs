@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jettison_ops::{Destination, Output, OutputKind};
 
-use super::csv;
+use super::{annotations, csv};
 use crate::failure::Failure;
 
 /// Reads one `--output`: `type=…,dest=…`, or just a directory, or `-` for a tar on standard output.
@@ -19,7 +19,13 @@ pub fn output(text: &str) -> Result<Output, Failure> {
     let mut kind = None;
     let mut destination = None;
     let mut attributes = BTreeMap::new();
-    for (key, value) in csv::pairs("--output", text)? {
+    let mut annotations = Vec::new();
+    for (name, value) in csv::pairs_as_written("--output", text)? {
+        if let Some(annotation) = annotations::of_output(&name, &value)? {
+            annotations.push(annotation);
+            continue;
+        }
+        let key = name.to_ascii_lowercase();
         match key.as_str() {
             "type" => kind = Some(kind_of(&value)?),
             "dest" => destination = Some(value),
@@ -30,7 +36,7 @@ pub fn output(text: &str) -> Result<Output, Failure> {
         }
     }
     let kind = kind.ok_or_else(|| Failure::usage(format!("--output \"{text}\": type is required")))?;
-    finish(text, kind, destination, attributes)
+    Ok(Output { annotations, ..finish(text, kind, destination, attributes)? })
 }
 
 /// Attributes that are obeyed.
@@ -49,7 +55,7 @@ fn check_attribute(key: &str, value: &str) -> Result<(), Failure> {
     if let Some((_, only)) = ALWAYS.iter().find(|(name, _)| *name == key) {
         return Err(Failure::usage(format!("--output: {key}={value} is not supported, only {key}={only}")));
     }
-    let help = format!("attributes are type, dest, {}", OBEYED.join(", "));
+    let help = format!("attributes are type, dest, annotation.KEY, {}", OBEYED.join(", "));
     Err(Failure::usage(format!("--output: unknown attribute \"{key}\"")).help(help))
 }
 
@@ -103,5 +109,5 @@ fn finish(
         (OutputKind::Oci | OutputKind::Tar, None) => Some(Destination::Stdout),
         (_, destination) => destination,
     };
-    Ok(Output { kind, destination, attributes })
+    Ok(Output { destination, attributes, ..Output::of(kind) })
 }

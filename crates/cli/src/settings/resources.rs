@@ -1,4 +1,4 @@
-//! `--ulimit`, `--shm-size` and `--allow`: what a RUN may use. docker/go-units: `ulimit.go`, `RAMInBytes`.
+//! `--ulimit`, `--shm-size`, `--cgroup-parent` and `--allow`: what a RUN may use. docker/go-units: `ulimit.go`, `RAMInBytes`.
 
 use jettison_ops::{Entitlement, Limit, ram_in_bytes};
 use jettison_sandbox::LIMITS;
@@ -33,6 +33,36 @@ pub fn shm_size(text: &str) -> Result<Option<u64>, Failure> {
         Failure::usage(format!("--shm-size \"{text}\": expected a number of bytes, such as 128m"))
     })?;
     Ok(Some(size).filter(|size| *size > 0))
+}
+
+/// Reads `--cgroup-parent` into an absolute path without dots: a path from the root of the hierarchies, with or without a
+/// slash before it (BuildKit: `executor/oci/spec.go`), or the name of a slice, which stands in those that its dashes name
+/// (systemd.slice(5)). Empty for none.
+pub fn cgroup_parent(text: &str) -> Result<Option<String>, Failure> {
+    let bad = |why: &str| Failure::usage(format!("--cgroup-parent \"{text}\": {why}"));
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if text.contains([':', '\0', '\n']) {
+        return Err(bad("expected a path or the name of a slice"));
+    }
+    if let Some(name) = text.strip_suffix(".slice").filter(|name| !name.contains('/')) {
+        let parts: Vec<&str> = if name == "-" { Vec::new() } else { name.split('-').collect() };
+        if parts.contains(&"") {
+            return Err(bad("a slice is named such as \"a-b.slice\""));
+        }
+        let slice = |end: usize| format!("/{}.slice", parts[..end].join("-"));
+        return Ok(Some((1..=parts.len()).map(slice).collect()));
+    }
+    let mut clean: Vec<&str> = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(clean.pop()),
+            part => clean.push(part),
+        }
+    }
+    Ok(Some(clean.iter().map(|part| format!("/{part}")).collect()))
 }
 
 /// Reads one `--allow`.

@@ -213,3 +213,23 @@ fn env_files_skip_comments() {
     std::fs::remove_dir_all(&directory).unwrap();
     assert_eq!(settings.env, ["A=1 2", "B=", "FROM_ENV=value"]);
 }
+
+#[test]
+fn a_parent_of_cgroups_is_a_path_or_a_slice() {
+    let read = |text: &str| super::resources::cgroup_parent(text).map_err(|failure| failure.message);
+    for (text, path) in [
+        ("/a/b", "/a/b"),
+        ("a//b/./../c/", "/a/c"),
+        ("/../..", ""),
+        ("a.slice", "/a.slice"),
+        ("a-b-c.slice", "/a.slice/a-b.slice/a-b-c.slice"),
+        ("-.slice", ""),
+        ("/x/a-b.slice", "/x/a-b.slice"),
+    ] {
+        assert_eq!(read(text), Ok(Some(path.to_owned())), "{text}");
+    }
+    assert_eq!(read(""), Ok(None));
+    for text in ["a--b.slice", "-a.slice", ".slice", "system.slice:buildkit:"] {
+        assert!(read(text).unwrap_err().contains(text), "{text}");
+    }
+}

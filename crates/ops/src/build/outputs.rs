@@ -11,7 +11,7 @@ use jettison_store::ImageRecord;
 
 use super::{Workplace, annotations};
 use crate::Error;
-use crate::settings::{BuildSettings, Destination, Output, OutputKind};
+use crate::settings::{Annotation, BuildSettings, Destination, Output, OutputKind};
 use crate::stored::Stored;
 use crate::transfer::{Transfer, export_context};
 
@@ -69,14 +69,18 @@ impl Exporter<'_> {
         let mut stdout = io::stdout();
         match output.kind {
             OutputKind::CacheOnly => {}
-            OutputKind::Image if attribute("push") != Some("true") => {}
+            OutputKind::Image if attribute("push") != Some("true") => {
+                if !output.annotations.is_empty() {
+                    self.prepare(&options, &output.annotations, exported)?;
+                }
+            }
             OutputKind::Image | OutputKind::Registry => {
-                let images = self.prepare(&options, exported)?;
+                let images = self.prepare(&options, &output.annotations, exported)?;
                 let pushed = export::push(self.workplace.client, &images, context)?;
                 exported.pushed.extend(pushed.into_iter().map(|pushed| (pushed.reference, pushed.digest)));
             }
             OutputKind::Oci => {
-                let images = self.prepare(&options, exported)?;
+                let images = self.prepare(&options, &output.annotations, exported)?;
                 match (place(output)?, attribute("tar")) {
                     (Some(path), Some("false")) => export::write_oci_layout(&images, path, context)?,
                     (Some(path), _) => export::write_oci_archive(&images, Place::File(path), context)?,
@@ -84,7 +88,7 @@ impl Exporter<'_> {
                 }
             }
             OutputKind::Docker => {
-                let images = self.prepare(&options, exported)?;
+                let images = self.prepare(&options, &output.annotations, exported)?;
                 match (&output.destination, place(output)) {
                     (None, _) => {
                         let address = DaemonAddress::parse(self.settings.docker_host.as_deref())?;
@@ -101,7 +105,7 @@ impl Exporter<'_> {
 
     /// Makes the manifest, or the index over images of several platforms, for nobody but those who ask for its digest.
     pub(super) fn make_manifest(&self, exported: &mut Exported) -> Result<(), Error> {
-        self.prepare(&CompressionOptions::default(), exported).map(drop)
+        self.prepare(&CompressionOptions::default(), &[], exported).map(drop)
     }
 
     fn context(&self) -> export::Context<'_> {
@@ -114,6 +118,7 @@ impl Exporter<'_> {
     fn prepare(
         &self,
         options: &CompressionOptions,
+        annotations: &[Annotation],
         exported: &mut Exported,
     ) -> Result<Vec<Prepared<'_>>, Error> {
         let mut images = Vec::new();
@@ -124,7 +129,7 @@ impl Exporter<'_> {
                     layer.origin.clone_from(origin);
                 }
             }
-            source.annotations = annotations::of(self.settings, &built.image.platform);
+            source.annotations = annotations::of(self.settings, annotations, &built.image.platform);
             let image = export::prepare(source, options, self.context())?;
             if !image.annotations.manifest.is_empty() {
                 self.keep_manifest(built, &image)?;

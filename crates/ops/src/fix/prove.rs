@@ -1,6 +1,6 @@
 //! The proof of a rewrite: an image built before, one built after, and what differs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -78,11 +78,7 @@ impl<'a> Prover<'a> {
         let mut settings = BuildSettings {
             dockerfile: DockerfileSource::Path(dockerfile),
             no_cache,
-            outputs: vec![Output {
-                kind: OutputKind::CacheOnly,
-                destination: None,
-                attributes: BTreeMap::new(),
-            }],
+            outputs: vec![Output::of(OutputKind::CacheOnly)],
             annotations: Vec::new(),
             ..self.settings.build.clone()
         };

@@ -43,6 +43,7 @@ pub(super) fn run(scope: &Scope<'_>, state: &mut State, run: &RunSyntax, span: S
         security: security(scope, run)?,
         shm_size: scope.request.run.shm_size,
         limits: scope.request.run.limits.clone(),
+        cgroup_parent: scope.request.run.cgroup_parent.clone(),
         hostname: hostname.unwrap_or_else(|| HOSTNAME.to_owned()),
     };
     Ok(Step::Run(run, mounts))

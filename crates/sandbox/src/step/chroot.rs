@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::Outcome;
+use super::cgroup::Cgroups;
 use super::command::{Streams, become_command, enter_directory};
 use super::first;
 use super::helper::Watch;
@@ -23,7 +24,12 @@ use crate::spec::Root;
 use crate::sys::{self, Fork, Signals};
 
 /// Runs one command in a directory.
-pub(super) fn step(request: &Request, streams: &Streams, control: &Channel) -> Result<Outcome, Fault> {
+pub(super) fn step(
+    request: &Request,
+    cgroups: &mut Cgroups,
+    streams: &Streams,
+    control: &Channel,
+) -> Result<Outcome, Fault> {
     let what = || "start the command".to_owned();
     let Root::Directory(root) = &request.spec.root else {
         return Err(Fault::new("use an overlay as root file system without namespaces"));
@@ -45,7 +51,7 @@ pub(super) fn step(request: &Request, streams: &Streams, control: &Channel) -> R
     drop(theirs);
     streams.let_go(&null).or_fault(what)?;
     let mut watch = Watch::new(request, first);
-    let result = ours.send_bytes(b"g", &[]).or_fault(what).and_then(|()| watch.until_end(control, &ours));
+    let result = watch.start(cgroups, &ours).and_then(|()| watch.until_end(control, &ours));
     kill_descendants();
     result?;
     watch.outcome(None)

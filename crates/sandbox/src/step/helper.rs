@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitOptions};
 
+use super::cgroup::Cgroups;
 use super::command::Streams;
 use super::first::{self, Job};
 use super::network::{Choice, Files, Net};
@@ -75,8 +76,9 @@ fn start_up() -> io::Result<(Channel, Request, Net, Streams)> {
 }
 
 fn step(request: &Request, net: &Net, streams: &Streams, control: &Channel) -> Result<Outcome, Fault> {
+    let mut cgroups = Cgroups::beneath(request.spec.cgroup_parent.as_deref())?;
     if request.identity.mode == Mode::Chroot {
-        return chroot::step(request, streams, control);
+        return chroot::step(request, &mut cgroups, streams, control);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let stub_layer = StubLayer::make(&request.spec, request.shared.as_deref())?;
@@ -99,7 +101,7 @@ fn step(request: &Request, net: &Net, streams: &Streams, control: &Channel) -> R
         rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()).or_fault(what)?;
     streams.let_go(&null).or_fault(what)?;
     let mut watch = Watch::new(request, first);
-    let result = ours.send_bytes(b"g", &[]).or_fault(what).and_then(|()| watch.until_end(control, &ours));
+    let result = watch.start(&mut cgroups, &ours).and_then(|()| watch.until_end(control, &ours));
     sys::kill(first, libc::SIGKILL);
     let status = retry(|| rustix::process::waitpid(Some(first), WaitOptions::empty())).or_fault(what)?;
     for (stub, parent) in watch.stubs.iter().rev() {
@@ -131,6 +133,13 @@ impl Watch {
             stubs: Vec::new(),
             recorder: Recorder::new(request.identity.clone()),
         }
+    }
+
+    /// Lets the first process go, in the cgroups that are its own.
+    pub(super) fn start(&mut self, cgroups: &mut Cgroups, first: &Channel) -> Result<(), Fault> {
+        cgroups.take(self.first)?;
+        self.notes.append(&mut cgroups.notes);
+        first.send_bytes(b"g", &[]).or_fault(|| "start the first process".to_owned())
     }
 
     /// Serves the builder, the first process and the seccomp listener until the step is over or is to be over.

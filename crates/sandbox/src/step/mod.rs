@@ -5,6 +5,7 @@
 //! system around itself and starts the **command** (`command`), then reaps. The helper outlives them both, cleans up and
 //! reports. Whoever dies takes those below with it.
 
+mod cgroup;
 mod chroot;
 mod command;
 mod first;

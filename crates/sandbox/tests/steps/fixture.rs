@@ -134,6 +134,7 @@ impl Fixture {
             mounts: Vec::new(),
             shm_size: None,
             limits: Vec::new(),
+            cgroup_parent: None,
             insecure: false,
             interactive: false,
         }
