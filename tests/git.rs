@@ -1,6 +1,6 @@
 //! Git repositories: what ADD makes of them, from real servers.
 
-use jettison_testkit::{COMMIT_TIME, Context, GitServer, Kind, WebServer, Who};
+use jettison_testkit::{COMMIT_TIME, Context, GitServer, Kind, SshServer, WebServer, Who};
 
 use crate::{Bench, context_of};
 
@@ -167,6 +167,49 @@ fn plain_files_on_a_web_server_do_and_tokens_are_sent() {
     let host = url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     Bench::new().fails(&add(&url), &[]);
     bench.build(&add(&url), &["--no-cache", &format!("--secret=id=GIT_AUTH_HEADER.{host},env=HEADER")]);
+}
+
+/// By SSH, with the keys of an agent that the command line names and hosts that the user knows.
+#[test]
+fn repositories_are_reached_by_ssh_with_an_agent() {
+    let (server, [first, _]) = server();
+    let ssh = SshServer::start();
+    let url = ssh.url(&server.path("r"));
+    let agent = format!("--ssh=default={}", ssh.agent().display());
+    let mut bench = Bench::new();
+    let plain = bench.image(&add(&format!("{}#v1", server.url("r"))), &[]).config.rootfs;
+
+    let stranger = bench.fails(&add(&url), &[&agent]);
+    stranger.says("Host key verification failed").says("known_hosts").says("Dockerfile:2");
+    bench.jettison.write(".ssh/known_hosts", &ssh.known_hosts());
+    let alone = bench.fails(&add(&url), &[]);
+    alone.says("Permission denied (publickey)").says("--ssh default").says("Dockerfile:2");
+    bench.fails(&add(&url), &[&format!("--ssh=other={}", ssh.agent().display())]).says("--ssh default");
+
+    assert_eq!(bench.image(&add(&format!("{url}#v1")), &[&agent]).config.rootfs, plain);
+    let kept = bench.image(&add(&format!("--keep-git-dir=true {url}#{first}")), &[&agent]).tree();
+    assert_eq!(kept.text("/to/a"), "one");
+    assert!(kept.text("/to/.git/config").contains(&url));
+    assert_eq!(
+        bench
+            .image(
+                &context_of("FROM scratch\nCOPY --from=r a /a\n", &[]),
+                &[&agent, &format!("--build-context=r={url}")]
+            )
+            .tree()
+            .text("/a"),
+        "two"
+    );
+
+    // The short form has no place for a port; how the user has set up SSH counts.
+    let settings = format!("[core]\n sshCommand = ssh -p {} -o UserKnownHostsFile=", ssh.port());
+    let hosts = bench.jettison.path(".ssh/known_hosts");
+    let config = bench.jettison.write("gitconfig", &format!("{settings}{}\n", hosts.display()));
+    bench.jettison.set("GIT_CONFIG_GLOBAL", config.to_str().unwrap());
+    let short = format!("root@127.0.0.1:{}#old", server.path("r").display());
+    assert_eq!(bench.image(&add(&short), &[&agent]).tree().text("/to/a"), "one");
+    bench.jettison.set("SSH_AUTH_SOCK", ssh.agent().to_str().unwrap());
+    bench.build(&add(&short), &["--no-cache", "--ssh=default"]);
 }
 
 #[test]

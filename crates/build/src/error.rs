@@ -153,6 +153,7 @@ impl Error {
             Error::Plan(jettison_plan::Error::Base { help, .. }) => help.as_deref(),
             Error::Foreign { foreign, .. } if foreign.emulator_missing => Some(EMULATOR_MISSING),
             Error::Foreign { .. } => Some(NO_EMULATOR),
+            Error::Fetch { source, .. } => source.help(),
             Error::NoSandbox { .. } => Some("`jettison doctor` tells what is missing and how to allow it"),
             _ => None,
         }

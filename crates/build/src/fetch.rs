@@ -99,6 +99,18 @@ pub enum FetchError {
     Io(#[from] io::Error),
 }
 
+impl FetchError {
+    /// Returns what to do about the error, where that is known.
+    pub fn help(&self) -> Option<&str> {
+        let FetchError::Git { said, .. } = self else { return None };
+        let refused = "an agent with the key is given by --ssh default";
+        let unknown = "compare the host's key with what its owner says, and add it to ~/.ssh/known_hosts";
+        [("Permission denied (", refused), ("Host key verification failed", unknown)]
+            .into_iter()
+            .find_map(|(words, help)| said.contains(words).then_some(help))
+    }
+}
+
 /// What is known of a file that was downloaded.
 #[derive(Serialize, Deserialize)]
 struct Download {

@@ -28,6 +28,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("setfattr", "attr"),
     ("setpriv", "util-linux"),
     ("skopeo", "skopeo"),
+    ("ssh-add", "openssh-client"),
+    ("ssh-agent", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    ("sshd", "openssh-server"),
     ("umoci", "umoci"),
     ("unshare", "util-linux"),
 ];
