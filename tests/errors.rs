@@ -23,6 +23,20 @@ fn a_missing_file_has_its_line_and_its_name() {
         .says("src/mian.go")
         .says("main.go")
         .says_not("hides");
+    let two = failure_of("FROM scratch\nCOPY a \\\n  bcd /to/\n", &[("a", "")]);
+    two.says("3 |   bcd /to/\n  |   ^^^\n");
+}
+
+/// The words of a trigger stand in no line of the Dockerfile that it fires in.
+#[test]
+fn a_mistake_in_a_trigger_is_shown_at_the_from() {
+    for trigger in ["COPY no-such-file /", "COPY --chmod=9 f /"] {
+        let output = failure_of(
+            &format!("FROM scratch AS parent\nONBUILD {trigger}\nFROM parent\nCOPY f /\n"),
+            &[("f", "")],
+        );
+        output.says("3 | FROM parent\n  | ^^^^");
+    }
 }
 
 #[test]

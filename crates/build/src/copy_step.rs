@@ -151,7 +151,8 @@ impl Engine<'_> {
             }
             let source = &selection.sources[number];
             let found = select(&source.tree, wanted, &copy.exclude);
-            for item in found.map_err(|error| select_error(span, source, &error))? {
+            let place = wanted.span.unwrap_or(span);
+            for item in found.map_err(|error| select_error(place, source, &error))? {
                 let archive = if wanted.extract { self.archive(source, &item)? } else { None };
                 selection.items.push(match archive {
                     Some(archive) => Selected::Archive(item, archive),
@@ -261,6 +262,7 @@ impl Engine<'_> {
     ) -> Result<LayerId, Error> {
         let whole = Copy {
             sources: vec![CopySource {
+                span: None,
                 from: from.clone(),
                 path: String::new(),
                 include: None,

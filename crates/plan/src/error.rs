@@ -30,6 +30,15 @@ impl Error {
             Error::Base { span, .. } => *span,
         }
     }
+
+    /// The same error about another place.
+    pub(crate) fn at(mut self, place: Span) -> Error {
+        match &mut self {
+            Error::Invalid(diagnostic) => diagnostic.span = place,
+            Error::Base { span, .. } => *span = place,
+        }
+        self
+    }
 }
 
 /// Makes an error about `span`.

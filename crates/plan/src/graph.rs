@@ -292,6 +292,8 @@ pub struct Copy {
 /// One source of a COPY.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopySource {
+    /// Its word in the Dockerfile; absent where it has none, as in a trigger of the base image.
+    pub span: Option<Span>,
     /// Where it is.
     pub from: Origin,
     /// A path or pattern, relative to the root, without leading slash: a file, or a directory whose content is meant.

@@ -94,7 +94,8 @@ impl<'a> Planner<'a, '_> {
             }
             let name = self.step_name(stage, number, total, &instruction.original);
             let label = Label { name, stage: index, span: trigger_span.unwrap_or(instruction.span) };
-            self.apply(&mut state, instruction, label)?;
+            let applied = self.apply(&mut state, instruction, label, trigger_span.is_some());
+            applied.map_err(|error| trigger_span.into_iter().fold(error, Error::at))?;
         }
         self.done[index] = Some(state);
         self.order.push(index);
@@ -205,8 +206,14 @@ impl<'a> Planner<'a, '_> {
         Ok(base)
     }
 
-    /// Applies one instruction.
-    fn apply(&mut self, state: &mut State, instruction: &Instruction, label: Label) -> Result<(), Error> {
+    /// Applies an instruction to the state of its stage. The places of a `trigger` are none of this Dockerfile.
+    fn apply(
+        &mut self,
+        state: &mut State,
+        instruction: &Instruction,
+        label: Label,
+        trigger: bool,
+    ) -> Result<(), Error> {
         let scope = instructions::Scope {
             words: self.names.words,
             globals: &self.names.globals,
@@ -220,6 +227,9 @@ impl<'a> Planner<'a, '_> {
                 Ok(())
             }
             Step::Copy(mut copy, elsewhere) => {
+                if trigger {
+                    copy.sources.iter_mut().for_each(|source| source.span = None);
+                }
                 match elsewhere {
                     Elsewhere::From(None) => {}
                     Elsewhere::From(Some(word)) => {
@@ -381,7 +391,7 @@ fn has_platform_flag(stage: Stage<'_>) -> bool {
 
 /// `FROM` a named context of files: all of it is the tree.
 fn whole(from: Origin) -> Operation {
-    let all = CopySource { from, path: String::new(), include: None, extract: false };
+    let all = CopySource { span: None, from, path: String::new(), include: None, extract: false };
     Operation::Copy(bare_copy(vec![all]))
 }
 

@@ -1,6 +1,6 @@
 //! `COPY` and `ADD`
 
-use jettison_dockerfile::{Add, Copy as CopySyntax, Source, Transfer, Word};
+use jettison_dockerfile::{Add, Copy as CopySyntax, Source, Span, Transfer, Word};
 
 use super::{Elsewhere, Scope, Step, clean, join};
 use crate::error::{Error, invalid};
@@ -11,7 +11,7 @@ use crate::remote::Remote;
 
 /// What COPY and ADD have in common, expanded but otherwise as written.
 struct Written {
-    sources: Vec<String>,
+    sources: Vec<(String, Span)>,
     files: Vec<InlineFile>,
     destination: String,
     chown: Option<String>,
@@ -26,18 +26,17 @@ pub(super) fn copy(scope: &Scope<'_>, state: &mut State, copy: &CopySyntax) -> R
         return Err(invalid("from", from.span, message));
     }
     let written = expand(scope, state, &copy.transfer)?;
-    let span = copy.transfer.destination.span;
-    for source in &written.sources {
-        let what = match Remote::parse(source).map_err(|why| invalid("git-url", span, why))? {
+    for (source, span) in &written.sources {
+        let what = match Remote::parse(source).map_err(|why| invalid("git-url", *span, why))? {
             None => continue,
             Some(Remote::Git(_)) => "a git ref",
             Some(Remote::File(_)) => "a URL",
         };
-        return Err(invalid("copy-url", span, format!("source can't be {what} for COPY: {source}")));
+        return Err(invalid("copy-url", *span, format!("source can't be {what} for COPY: {source}")));
     }
     let source = if copy.parents { with_parents } else { without_parents };
     let mut step = transfer(state, &copy.transfer, &written)?;
-    step.sources = written.sources.iter().map(|path| source(path)).collect();
+    step.sources = written.sources.iter().map(|(path, span)| source(path, *span)).collect();
     let keyword = if copy.parents { "COPY --parents" } else { "COPY" };
     history::layer(&mut state.config, history_text(keyword, &written));
     Ok(Step::Copy(step, Elsewhere::From(copy.from.clone())))
@@ -48,11 +47,11 @@ pub(super) fn add(scope: &Scope<'_>, state: &mut State, add: &Add) -> Result<Ste
     let checksum = checksum(scope, state, add, &written)?;
     let mut step = transfer(state, &add.transfer, &written)?;
     let mut remotes = Vec::new();
-    let refused = |why: String| invalid("git-url", add.transfer.destination.span, why);
-    for (number, source) in written.sources.iter().enumerate() {
+    for (number, (source, span)) in written.sources.iter().enumerate() {
+        let refused = |why: String| invalid("git-url", *span, why);
         let Some(remote) = Remote::parse(source).map_err(refused)? else {
             let extract = add.unpack.unwrap_or(true);
-            step.sources.push(CopySource { extract, ..without_parents(source) });
+            step.sources.push(CopySource { extract, ..without_parents(source, *span) });
             continue;
         };
         // What comes from the network is unpacked only where that is asked for.
@@ -62,7 +61,13 @@ pub(super) fn add(scope: &Scope<'_>, state: &mut State, add: &Add) -> Result<Ste
         };
         let remote = remote.with(add.keep_git_dir, checksum.as_deref());
         remotes.push((number, remote.map_err(refused)?));
-        step.sources.push(CopySource { from: Origin::Context, path, include: None, extract });
+        step.sources.push(CopySource {
+            span: Some(*span),
+            from: Origin::Context,
+            path,
+            include: None,
+            extract,
+        });
     }
     history::layer(&mut state.config, history_text("ADD", &written));
     Ok(Step::Copy(step, Elsewhere::Remote(remotes)))
@@ -76,7 +81,7 @@ fn checksum(scope: &Scope<'_>, state: &State, add: &Add, written: &Written) -> R
     if checksum.is_empty() {
         return Ok(None);
     }
-    let [source] = written.sources.as_slice() else {
+    let [(source, _)] = written.sources.as_slice() else {
         return refused("checksum can't be specified for multiple sources");
     };
     match Remote::parse(source) {
@@ -94,7 +99,7 @@ fn expand(scope: &Scope<'_>, state: &State, transfer: &Transfer) -> Result<Writt
     let mut files = Vec::new();
     for source in &transfer.sources {
         match source {
-            Source::Path(word) => sources.push(expand(word)?),
+            Source::Path(word) => sources.push((expand(word)?, word.span)),
             Source::Heredoc(heredoc) => {
                 let content = if heredoc.expand {
                     scope.words.heredoc(&heredoc.body, heredoc.span, &state.env)?
@@ -133,15 +138,14 @@ fn transfer(state: &State, transfer: &Transfer, written: &Written) -> Result<Cop
 }
 
 /// A source is rooted: a leading slash means nothing, and `..` cannot leave.
-fn without_parents(path: &str) -> CopySource {
-    CopySource { from: Origin::Context, path: rooted(path), include: None, extract: false }
+fn without_parents(path: &str, span: Span) -> CopySource {
+    CopySource { span: Some(span), from: Origin::Context, path: rooted(path), include: None, extract: false }
 }
 
 /// With `--parents`, the first `/./` ends the directories that are left out, and the rest is a pattern.
-fn with_parents(path: &str) -> CopySource {
+fn with_parents(path: &str, span: Span) -> CopySource {
     let (base, include) = path.split_once("/./").unwrap_or(("", path));
-    let include = Some(rooted(include));
-    CopySource { from: Origin::Context, path: rooted(base), include, extract: false }
+    CopySource { include: Some(rooted(include)), ..without_parents(base, span) }
 }
 
 fn rooted(path: &str) -> String {
@@ -187,7 +191,7 @@ fn history_text(keyword: &str, written: &Written) -> String {
             text += &format!(" --{flag}={value}");
         }
     }
-    for source in &written.sources {
+    for (source, _) in &written.sources {
         text += &format!(" {source}");
     }
     for file in &written.files {
@@ -227,7 +231,7 @@ mod tests {
             ("/t/b*/./c/**/e", "t/b*", "c/**/e"),
             (".", "", ""),
         ] {
-            let source = with_parents(path);
+            let source = with_parents(path, Span { start: 0, end: 0 });
             assert_eq!((source.path.as_str(), source.include.as_deref()), (base, Some(include)), "{path}");
         }
     }
