@@ -1,5 +1,7 @@
 //! What the store takes: shown, checked, and kept within a limit.
 
+use jettison_testkit::tools;
+
 use crate::{Bench, context_of};
 
 #[test]
@@ -21,6 +23,22 @@ fn cache_shows_checks_and_prunes() {
     let pruned = bench.jettison.ok(&["cache", "prune", "--all", "--force"]).stdout;
     assert!(pruned.contains("Deleted build cache records"), "{pruned}");
     bench.jettison.ok(&["inspect", "app"]);
+}
+
+/// The base of a stage from which only a file was taken is in no image; what was unpacked of it is cache, and no rubbish.
+#[test]
+fn a_prune_leaves_the_bases_of_discarded_stages() {
+    let bench = Bench::new();
+    let context = context_of("FROM busybox AS s\nRUN echo 1 >/a\nFROM scratch\nCOPY --from=s /a /a\n", &[]);
+    bench.build(&context, &["-t", "app"]);
+    let size = || tools::run("du", ["-sb", &bench.jettison.store().join("v1/layers").display().to_string()]);
+    let before = size();
+    for prune in [&["image", "prune", "--force"][..], &["prune", "--force", "--filter", "until=24h"]] {
+        bench.jettison.ok(prune);
+        assert_eq!(size(), before, "{prune:?}");
+    }
+    bench.jettison.ok(&["cache", "prune", "--all", "--force"]);
+    assert_ne!(size(), before);
 }
 
 /// A build that goes on in another process keeps what it uses, whatever the limit.
