@@ -82,6 +82,9 @@ fn run_starts_the_image() {
         (&["-e", "WHO=me", "thing:1", "sh", "-c", "echo $WHO"], "me\n"),
         (&["-u", "node", "thing:1", "id", "-u"], "1000\n"),
         (&["-w", "/etc", "thing:1", "pwd"], "/etc\n"),
+        (&["thing:1", "sh", "-c", "echo $TERM"], "\n"),
+        (&["-t", "thing:1", "sh", "-c", "echo $TERM"], "xterm\n"),
+        (&["-t", "-e", "TERM=vt100", "thing:1", "sh", "-c", "echo $TERM"], "vt100\n"),
         (&["--entrypoint", "echo", "thing:1", "a", "b"], "a b\n"),
         (&["--entrypoint", "echo", "thing:1", "-d", "--rm"], "-d --rm\n"),
     ] {

@@ -84,6 +84,10 @@ pub(crate) fn launch_with(
         env.retain(|old| old.split('=').next() != Some(name));
         env.push(pair.clone());
     }
+    // moby: `container/container.go`, `CreateDaemonEnvironment`.
+    if settings.tty && !env.iter().any(|pair| pair.split('=').next() == Some("TERM")) {
+        env.push("TERM=xterm".to_owned());
+    }
     let root = match unpacked.lower.is_empty() {
         true => Root::Directory(upper.fs()),
         false => Root::Overlay { lower: unpacked.lower.clone(), upper: upper.fs(), work: upper.work() },

@@ -264,6 +264,8 @@ pub struct RunSettings {
     pub network: Network,
     /// Whether standard input is attached.
     pub interactive: bool,
+    /// Whether the command is told that it has a terminal.
+    pub tty: bool,
     /// When the image is pulled.
     pub pull: PullPolicy,
     /// What it shall run on; the host's platform if absent.

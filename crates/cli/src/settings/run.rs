@@ -52,6 +52,7 @@ pub fn run(
         extra_hosts: args.add_hosts.iter().map(|text| extra_host(text)).collect::<Result<_, _>>()?,
         network,
         interactive: args.interactive || args.tty,
+        tty: args.tty,
         pull: match args.pull {
             PullWhen::Always => PullPolicy::Always,
             PullWhen::Missing => PullPolicy::Missing,

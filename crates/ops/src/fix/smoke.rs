@@ -33,6 +33,7 @@ pub(super) fn run(
         extra_hosts: Vec::new(),
         network: Network::None,
         interactive: false,
+        tty: false,
         pull: PullPolicy::Never,
         platform: None,
     };
