@@ -34,6 +34,7 @@ mod outputs;
 mod page;
 mod parents;
 mod platforms;
+mod recorded;
 mod registry;
 mod remote;
 mod report;

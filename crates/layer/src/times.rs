@@ -7,7 +7,7 @@ use crate::{Entry, Kind};
 pub enum Times {
     /// This, in seconds since 1970, for what is fresh and for whiteouts; for all else its true time.
     Epoch(i64),
-    /// The true time for everything; 0 for whiteouts, which have none.
+    /// The true time for everything; 0 for whiteouts, as from containerd since 2.0 (`archive/tar.go`, `ChangeWriter`).
     True,
 }
 
