@@ -1,5 +1,6 @@
 //! `advise`: the culprit first, with bytes that agree with an independent count.
 
+use jettison_image::Platform;
 use jettison_testkit::{Context, Fault, Image, Jettison, Layer, Layout, Proxy, Registry, Rule, base};
 use serde_json::{Value, json};
 
@@ -151,7 +152,11 @@ fn relatives_of_python() -> Hub {
 
 /// Runs `advise --bases --format json` and returns the bases.
 fn bases(jettison: &Jettison, subject: &str) -> Value {
-    let output = jettison.ok(&["advise", "--bases", "--format", "json", subject]);
+    bases_with(jettison, &[], subject)
+}
+
+fn bases_with(jettison: &Jettison, flags: &[&str], subject: &str) -> Value {
+    let output = jettison.ok(&[&["advise", "--bases", "--format", "json"], flags, &[subject]].concat());
     serde_json::from_str::<Value>(&output.stdout).unwrap()["bases"].take()
 }
 
@@ -190,6 +195,68 @@ fn smaller_bases_are_those_that_the_registry_has() {
     });
     assert_eq!(found["images"], Value::from(rows.to_vec()));
     assert_eq!(found["notes"], json!([]), "what does not exist is not listed");
+}
+
+/// What `build` would take for the base is compared, whatever decides it.
+#[test]
+fn flags_of_a_build_decide_which_base_is_compared() {
+    let mut hub = relatives_of_python();
+    let text = "ARG V=3.10\nARG FOR=linux/riscv64\nFROM --platform=$FOR python:$V AS app\nCMD [\"x\"]\n\
+                FROM other AS test\nRUN x\n";
+    let context = context_of(text, &[]);
+    let names = |flags: &[&str]| {
+        let found = bases_with(&hub.jettison, flags, context.argument());
+        let images = found["images"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|image| image["name"].as_str().unwrap().to_owned());
+        (found["base"].as_str().unwrap().to_owned(), images.collect::<Vec<_>>())
+    };
+    let (base, images) = names(&[]);
+    assert_eq!((base.as_str(), images.len()), ("other", 0));
+    let app = ["--target", "app", "--build-arg", "V=3.11", "--build-arg", "FOR=linux/amd64"];
+    let (base, images) = names(&app);
+    assert_eq!((base.as_str(), images.len()), ("python:3.11", 4));
+    // An image and a layout take the place of bases.
+    let given = ["--build-context", "other=docker-image://python:3.11"];
+    assert_eq!(names(&given).0, "python:3.11");
+    let slim = format!("other={}", hub.layout.named_context("slim"));
+    let found = bases_with(&hub.jettison, &["--build-context", &slim], context.argument());
+    assert_eq!((&found["base"], &found["images"][0]["packages"]), (&json!("other"), &json!(2)));
+    // The platform is that of the FROM.
+    let arm: Platform = "linux/arm64".parse().unwrap();
+    hub.layout.add_index("arm", &base::config("sh"), &[(arm, vec![base::busybox()])]);
+    let arm = format!("python:3.10={}", hub.layout.named_context("arm"));
+    let app = ["--target", "app", "--build-context", &arm, "--build-arg", "FOR=linux/arm64"];
+    assert_eq!(bases_with(&hub.jettison, &app, context.argument())["images"][0]["packages"], 0);
+    hub.jettison.fails(1, &[&["advise", "--bases"], &app[..4], &[context.argument()]].concat());
+    hub.jettison
+        .fails(1, &["advise", "--target", "none", context.argument()])
+        .says("target stage \"none\" could not be found");
+}
+
+#[test]
+fn the_stage_that_ships_is_the_target() {
+    let bench = Bench::new();
+    let context = context_of(
+        "FROM busybox AS app\nRUN seq 1000000 | head -c 2000000 > /x\nRUN rm /x && echo 1 > /y\n\
+         FROM busybox AS test\nRUN echo apt-get update\nCMD [\"sh\"]\n",
+        &[],
+    );
+    let rules = |arguments: &[&str]| {
+        let found = advice(&bench.jettison, arguments);
+        found
+            .iter()
+            .map(|found| format!("{} {}", found["rule"], found["line"]))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    assert_eq!(rules(&[context.argument()]), "");
+    assert_eq!(rules(&["--target", "APP", context.argument()]), "\"SZ012\" 3");
+    // An image remembers which stage it is.
+    bench.build(&context, &["--target", "app", "-t", "app"]).says("advice: SZ012");
+    assert_eq!(rules(&["app"]), "\"SZ012\" 2");
 }
 
 #[test]

@@ -152,7 +152,7 @@ pub fn build(
     // The checks have this one too.
     faults.diagnostics.retain(|found| found.code != "NoEmptyContinuation");
     let report = deliver(settings, workplace, &built, &baselines, faults)?;
-    let advice = advise::of_build(&request.dockerfile, &kept);
+    let advice = advise::of_build(&request.dockerfile, settings.target.as_deref(), &kept);
     Ok(BuildReport { checks, advice, ..report })
 }
 

@@ -148,6 +148,32 @@ pub enum DockerfileSource {
     Stdin,
 }
 
+/// What `advise` is about.
+#[derive(Debug, Clone)]
+pub struct AdviseSettings {
+    /// A directory with a Dockerfile, a Dockerfile, or an image.
+    pub subject: String,
+    /// The Dockerfile, where it is not the one that is found.
+    pub dockerfile: Option<PathBuf>,
+    /// The stage that ships; the last one, or the one that was built, if absent.
+    pub target: Option<String>,
+    /// Values of ARGs by name, which name bases.
+    pub build_args: Vec<(String, String)>,
+    /// Named contexts, which take the place of bases; a later one of the same name wins.
+    pub named_contexts: Vec<(String, NamedContext)>,
+    /// The platform of the images that are read; the host's if absent.
+    pub platform: Option<Platform>,
+    /// Whether registries are asked for smaller bases.
+    pub bases: bool,
+}
+
+impl AdviseSettings {
+    /// Returns the platform that was asked for, or the host's.
+    pub fn platform(&self) -> Platform {
+        self.platform.clone().unwrap_or_else(Platform::host)
+    }
+}
+
 /// What a named context is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamedContext {

@@ -27,8 +27,8 @@ mod text;
 pub use account::{Accounts, Cause, Compressed, CountedFile, Fate, Layer, Sums, wanted_digests};
 pub use advice::{ADVICE_RULES, Advice, Question, advice_findings, advice_json, advice_text, advise};
 pub use bases::{
-    BaseContents, BaseImage, Bases, Built, Need, Part, SCRATCH, base_in_use, bases_json, bases_notes,
-    bases_rows, needs, parts, relatives,
+    BaseContents, BaseImage, BaseInUse, Bases, Built, Need, Part, SCRATCH, base_in_use, bases_json,
+    bases_notes, bases_rows, needs, parts, relatives,
 };
 pub use budgets::{Budgets, Culprits, Exceeded, Share, exceeded, exceeded_text};
 pub use build_record::{BuildRecord, DockerfileRecord, StageRecord, StepRecord};

@@ -49,6 +49,15 @@ pub struct AdviseArgs {
     /// How to write the advice
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: CheckFormat,
+    /// Stage that ships (default: the last one, or the one that was built)
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// Value of an ARG that names a base, for --bases (can be repeated)
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    pub build_args: Vec<String>,
+    /// What takes the place of a base, for --bases: docker-image://REF or oci-layout://DIR (can be repeated)
+    #[arg(long = "build-context", value_name = "NAME=SOURCE")]
+    pub build_contexts: Vec<String>,
     /// Platform, where the name stands for several images
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,

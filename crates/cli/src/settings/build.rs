@@ -107,7 +107,7 @@ fn remote(text: &str) -> Result<Option<Remote>, Failure> {
 
 /// `NAME=VALUE`, or `NAME` for the value of the environment; a name that has none there is not passed on, as docker
 /// does it.
-fn build_args(
+pub(super) fn build_args(
     texts: &[String],
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, String)>, Failure> {
@@ -187,7 +187,7 @@ fn labels(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     Ok(labels)
 }
 
-fn named_context(text: &str) -> Result<(String, NamedContext), Failure> {
+pub(super) fn named_context(text: &str) -> Result<(String, NamedContext), Failure> {
     let bad = |why: &str| Failure::usage(format!("--build-context \"{text}\": {why}"));
     let (name, source) = text.split_once('=').ok_or_else(|| bad("expected NAME=SOURCE"))?;
     if name.is_empty() || source.is_empty() {

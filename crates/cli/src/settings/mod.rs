@@ -1,5 +1,6 @@
 //! Arguments to settings: what the user typed becomes plain data, or a usage error that says what was expected.
 
+mod advise;
 mod annotations;
 mod budgets;
 mod build;
@@ -12,6 +13,7 @@ mod prune;
 mod resources;
 mod run;
 
+pub use advise::advise;
 pub use build::build;
 pub use call::{Calling, call};
 pub use prune::prune;

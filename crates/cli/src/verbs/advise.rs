@@ -1,14 +1,11 @@
 //! `advise`.
 
-use std::path::Path;
-
-use jettison_image::Platform;
 use jettison_ops::{Advised, Bases, Transfer, lint};
 use serde_json::json;
 
 use super::workplace;
 use crate::args::{AdviseArgs, CheckFormat};
-use crate::environment::{Environment, registry_client};
+use crate::environment::{Environment, registry_client, user_variable};
 use crate::failure::{Failure, code};
 use crate::format::{printable, table};
 use crate::interrupt;
@@ -20,15 +17,12 @@ pub fn advise(args: &AdviseArgs, environment: &Environment) -> Result<u8, Failur
     if args.bases && matches!(args.format, CheckFormat::Sarif | CheckFormat::Github) {
         return Err(Failure::usage("--bases is for --format text and json: it lists images, not findings"));
     }
-    let platform: Vec<String> = args.platform.clone().into_iter().collect();
-    let platform = settings::platform(&platform)?.unwrap_or_else(Platform::host);
+    let settings = settings::advise(args, &user_variable)?;
     let place = workplace::open(environment)?;
     let (client, cancel) = (registry_client(), interrupt::watch()?);
     let transfer =
         Transfer { client: &client, cancel: &cancel, progress: &|_, _, _| (), now: workplace::now() };
-    let dockerfile = args.file.as_deref().map(Path::new);
-    let advised =
-        jettison_ops::advise(&place.store, &args.subject, dockerfile, &platform, args.bases, transfer)?;
+    let advised = jettison_ops::advise(&place.store, &settings, transfer)?;
     write(&advised, args.format)?;
     Ok(code::OK)
 }

@@ -11,10 +11,14 @@ pub(crate) struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    pub(crate) fn of(parsed: &'a Parsed) -> Chain<'a> {
+    /// Follows the stage `target`, by its title, or the last one.
+    pub(crate) fn of(parsed: &'a Parsed, target: Option<&str>) -> Chain<'a> {
         let (_, stages) = Stage::split(&parsed.dockerfile);
         let mut instructions = Vec::new();
-        let mut number = stages.len().checked_sub(1);
+        let mut number = match target {
+            Some(target) => stages.iter().rposition(|stage| stage.title() == target.to_ascii_lowercase()),
+            None => stages.len().checked_sub(1),
+        };
         while let Some(stage) = number.and_then(|number| stages.get(number)) {
             instructions.splice(0..0, stage.instructions);
             let Kind::From { image, .. } = &stage.from.kind else { break };

@@ -1,20 +1,28 @@
 //! Advice from an image's bytes.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::Read;
 
 use serde_json::Value;
 
 use super::lines::Chain;
-use super::{Advice, Question, rules};
+use super::{Advice, Question, debian, rules};
 use crate::lint::Rule;
 use crate::{Cause, FileReport, Report};
 
 /// Less than this is not worth a word, in bytes.
 const LEAST: u64 = 10_000;
 
-/// The largest list of npm packages that is read, in bytes.
-const MAX_LOCK: u64 = 64 << 20;
+/// The largest list of packages that is read, in bytes.
+const MAX_LIST: u64 = 64 << 20;
+
+/// Packages that are named where there are more.
+const NAMED: usize = 5;
+
+/// dpkg's database and apt's list of what it installed by itself.
+const DPKG: &str = "/var/lib/dpkg/status";
+const APT: &str = "/var/lib/apt/extended_states";
 
 /// Paths that a rule is about.
 struct Waste {
@@ -159,6 +167,7 @@ pub(super) fn measured<'a>(
     measure.private_files();
     measure.compilers();
     measure.dev_dependencies();
+    measure.packages();
     measure.ignorable();
     measure.web_server();
     measure.advice
@@ -317,15 +326,10 @@ impl<'a> Measure<'_, 'a> {
 
     /// npm marks in its list of what is installed what only development wants.
     fn dev_dependencies(&mut self) {
-        let Some(open) = self.question.open else { return };
         let locks: Vec<&FileReport> =
             self.live().filter(|file| file.path.ends_with("/node_modules/.package-lock.json")).collect();
         for lock in locks {
-            let mut text = String::new();
-            let Ok(Some(content)) = open(lock.path.trim_start_matches('/').as_bytes()) else { continue };
-            if content.take(MAX_LOCK).read_to_string(&mut text).is_err() {
-                continue;
-            }
+            let Some(text) = self.text(&lock.path) else { continue };
             let lock_file: Value = serde_json::from_str(&text).unwrap_or_default();
             let root = lock.path.trim_end_matches("node_modules/.package-lock.json");
             let packages = lock_file["packages"].as_object().into_iter().flatten();
@@ -342,6 +346,58 @@ impl<'a> Measure<'_, 'a> {
                 let why = format!("{} packages are for development only", folders.len());
                 self.add(&rules::DEV_DEPENDENCIES, lock.layer, bytes, why, "write `npm ci --omit=dev`");
             }
+        }
+    }
+
+    /// Reads a list of packages; `None` where it is not at hand.
+    fn text(&self, path: &str) -> Option<String> {
+        let mut text = String::new();
+        let content = (self.question.open?)(path.trim_start_matches('/').as_bytes()).ok()??;
+        content.take(MAX_LIST).read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// Packages of the system that only a build needs, and those that nothing needs but something recommends.
+    fn packages(&mut self) {
+        let for_builds = |name: &str| name.ends_with("-dev") || name.ends_with("-devel");
+        let rewrite =
+            "install them in a stage of its own, which builds, and in the final stage the libraries alone";
+        self.packages_of(&rules::COMPILER, &for_builds, "for building only", rewrite);
+        let (Some(status), Some(states)) = (self.text(DPKG), self.text(APT)) else { return };
+        let report = self.report;
+        let of_base = |name: &str| {
+            let is_base = |layer: usize| report.layers.get(layer).is_some_and(|layer| layer.base);
+            let own = report.packages.iter().filter(|package| package.kind == "deb" && package.name == name);
+            own.filter_map(|package| package.layer).any(is_base)
+        };
+        let found = debian::only_recommended(&status, &states, of_base);
+        let recommended = |name: &str| found.contains(name);
+        let rewrite =
+            "write `apt-get install --no-install-recommends …`, and name those of them that you need";
+        self.packages_of(&rules::RECOMMENDED, &recommended, "only recommended by others", rewrite);
+    }
+
+    /// Adds a finding for each own layer that has packages of the system whose names pass `test`.
+    fn packages_of(&mut self, rule: &'static Rule, test: &dyn Fn(&str) -> bool, what: &str, rewrite: &str) {
+        let mut found: BTreeMap<usize, Vec<(u64, &str)>> = BTreeMap::new();
+        for package in &self.report.packages {
+            let Some(layer) = package.layer else { continue };
+            let own = self.report.layers.get(layer).is_some_and(|layer| !layer.base);
+            if own && matches!(package.kind.as_str(), "deb" | "apk" | "rpm") && test(&package.name) {
+                found.entry(layer).or_default().push((package.sums.live, &package.name));
+            }
+        }
+        for (layer, mut names) in found {
+            let bytes = names.iter().map(|(bytes, _)| bytes).sum();
+            if bytes < LEAST {
+                continue;
+            }
+            names.sort_by_key(|(bytes, _)| Reverse(*bytes));
+            let more = if names.len() > NAMED { ", …" } else { "" };
+            let first: Vec<&str> = names.iter().take(NAMED).map(|(_, name)| *name).collect();
+            let verb = if names.len() == 1 { "package is" } else { "packages are" };
+            let why = format!("{} {verb} {what}: {}{more}", names.len(), first.join(", "));
+            self.add(rule, layer, bytes, why, rewrite);
         }
     }
 

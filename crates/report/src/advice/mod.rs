@@ -1,6 +1,7 @@
 //! Advice: what to write instead, ordered by what it costs. Measured on the image where there is one, else read from the
 //! Dockerfile; of what both find, the measured finding stands.
 
+mod debian;
 mod lines;
 mod measured;
 pub(crate) mod rules;
@@ -29,6 +30,8 @@ const BYTES_A_SECOND: f64 = 1_000_000.0;
 pub struct Question<'a> {
     /// The Dockerfile, where it is known.
     pub dockerfile: Option<&'a Parsed>,
+    /// The stage that ships, by its name or as `stage-N`; the last one if absent.
+    pub target: Option<&'a str>,
     /// Whether the context has an ignore file; `None` where there is no context.
     pub has_ignore_file: Option<bool>,
     /// Names in the context's top folder that nothing ignores.
@@ -66,7 +69,7 @@ impl Advice {
 
 /// Gives advice: what leaks first, then by weight.
 pub fn advise(question: &Question<'_>) -> Vec<Advice> {
-    let chain = question.dockerfile.map(Chain::of);
+    let chain = question.dockerfile.map(|parsed| Chain::of(parsed, question.target));
     let mut advice = Vec::new();
     if let Some(report) = question.report {
         advice = measured::measured(question, report, chain.as_ref());

@@ -38,6 +38,7 @@ rules! {
     IDENTICAL = "SZ016" Warning "A later layer stores files again just as they were";
     COMPILER = "SZ018" Warning "Compilers or build tools are in the image";
     DEV_DEPENDENCIES = "SZ021" Warning "Development dependencies are in the image";
+    RECOMMENDED = "SZ022" Warning "Packages are in the image that others only recommend";
     DOCS = "SZ025" Info "Documentation and translations are in the image";
     REPOSITORY = "SZ028" Warning "The history of the sources is in the image";
     NO_IGNORE_FILE = "SZ029" Warning "The context has no .dockerignore";

@@ -8,6 +8,7 @@ fn advice(dockerfile: &str, context: &[&str], has_ignore_file: bool) -> Vec<(Str
     let context: Vec<String> = context.iter().map(|&name| name.to_owned()).collect();
     let question = Question {
         dockerfile: Some(&parsed),
+        target: None,
         has_ignore_file: Some(has_ignore_file),
         context: &context,
         report: None,

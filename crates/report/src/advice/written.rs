@@ -197,6 +197,19 @@ fn left_behind(instruction: &Instruction) -> Vec<Advice> {
             "end the RUN with `&& rm -rf /var/lib/apt/lists/*`",
         ));
     }
+    let recommends = |command: &ShellCommand| {
+        command.is("apt-get", &["install"])
+            && !command.has_flag(&["no-install-recommends"])
+            && !command.arguments.iter().any(|argument| argument.contains("Install-Recommends"))
+    };
+    if script.any(recommends) {
+        advice.push(about(
+            &rules::RECOMMENDED,
+            instruction,
+            "what packages only recommend is installed too",
+            "write `apt-get install --no-install-recommends …`, and name what of it you need",
+        ));
+    }
     if script.any(|command| command.is("apk", &["add"]) && !command.has_flag(&["no-cache"]))
         && !mounted("/var/cache/apk")
         && !removes("/var/cache/apk")

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use jettison_dockerfile::{Kind, LineIndex, Parsed};
 use jettison_image::Platform;
 use jettison_layer::Tree;
-use jettison_plan::{Request, RunOptions, Stage, Words, globals};
+use jettison_plan::{Request, Stage, Words, globals};
 use serde::Serialize;
 
 pub use needs::{Built, needs};
@@ -127,28 +127,29 @@ impl BaseImage {
     }
 }
 
-/// Returns the image that the final stage, or the stages it starts from, start from, and the line of that FROM. Arguments
-/// have their defaults; `None` where those do not tell.
-pub fn base_in_use(parsed: &Parsed, platform: &Platform) -> Option<(String, usize)> {
-    let chain = crate::advice::Chain::of(parsed);
+/// The image that a final stage starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseInUse {
+    /// Its name.
+    pub name: String,
+    /// The line of that FROM.
+    pub line: usize,
+    /// What `--platform` of that FROM says.
+    pub platform: Option<Platform>,
+}
+
+/// Returns the image that the target of `request`, or the stages it starts from, start from. Arguments are those of `request`,
+/// else their defaults; `None` where those do not tell.
+pub fn base_in_use(parsed: &Parsed, request: &Request) -> Option<BaseInUse> {
+    let chain = crate::advice::Chain::of(parsed, request.target.as_deref());
     let from = chain.instructions.first()?;
-    let Kind::From { image, .. } = &from.kind else { return None };
-    let request = Request {
-        target: None,
-        build_args: Default::default(),
-        labels: Vec::new(),
-        platform: None,
-        build_platform: platform.clone(),
-        contexts: Default::default(),
-        network: Default::default(),
-        extra_hosts: Vec::new(),
-        run: RunOptions::default(),
-    };
+    let Kind::From { image, platform, .. } = &from.kind else { return None };
     let words = Words::new(parsed.dockerfile.directives.escape);
     let (before_from, _) = Stage::split(&parsed.dockerfile);
-    let env = globals(&request, words, before_from, "").ok()?;
+    let env = globals(request, words, before_from, request.target.as_deref().unwrap_or_default()).ok()?;
     let name = words.expand(image, &env).ok().filter(|name| !name.is_empty())?;
-    Some((name, LineIndex::new(&parsed.text).line(from.span.start)))
+    let platform = platform.as_ref().and_then(|word| words.expand(word, &env).ok()?.parse().ok());
+    Some(BaseInUse { name, line: LineIndex::new(&parsed.text).line(from.span.start), platform })
 }
 
 /// Finds the parts of an image by its files.

@@ -24,10 +24,10 @@ pub struct Built<'a> {
     pub open: &'a Open<'a>,
 }
 
-/// Tells what the final stage, with the stages it starts from, needs; each part once, for the first reason. Which C library its
+/// Tells what the stage `target` (the last one if absent), with the stages it starts from, needs; each part once, for the first reason. Which C library its
 /// programs need, only the image tells.
-pub fn needs(parsed: &Parsed, built: Option<&Built<'_>>) -> Vec<Need> {
-    let chain = Chain::of(parsed);
+pub fn needs(parsed: &Parsed, target: Option<&str>, built: Option<&Built<'_>>) -> Vec<Need> {
+    let chain = Chain::of(parsed, target);
     let lines = LineIndex::new(&parsed.text);
     let mut needs = Vec::new();
     for instruction in &chain.instructions {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Vec<(Part, String)> {
-        needs(&parse(text.as_bytes()), None).into_iter().map(|need| (need.part, need.why)).collect()
+        needs(&parse(text.as_bytes()), None, None).into_iter().map(|need| (need.part, need.why)).collect()
     }
 
     #[test]

@@ -108,3 +108,19 @@ pub(super) fn single_call(command: &str) -> Option<Vec<&str>> {
     }
     Some(command.split_whitespace().collect())
 }
+
+/// Tells whether a RUN has one of these word sequences.
+pub(super) fn uses_any(draft: &Draft<'_>, calls: &[&str]) -> bool {
+    let runs = draft.dockerfile.instructions.iter().filter(|step| plain(step).is_some());
+    runs.into_iter().any(|step| calls.iter().any(|call| !draft.ends_of(step, call).is_empty()))
+}
+
+/// Tells whether a text uses a variable.
+pub(super) fn uses(text: &str, name: &str) -> bool {
+    text.match_indices('$').any(|(at, _)| {
+        let rest = &text[at + 1..];
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        let after = rest.strip_prefix(name);
+        after.is_some_and(|after| !after.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    })
+}

@@ -9,6 +9,7 @@ mod context;
 mod edit;
 mod layers;
 mod proof;
+mod runtimes;
 mod scripts;
 mod secrets;
 mod stages;

@@ -26,6 +26,7 @@ pub(super) fn rewrites(draft: &Draft<'_>, stage: &[Instruction], found: &mut Vec
     }
     for instruction in stage {
         omit_development(draft, instruction, found);
+        omit_recommended(draft, instruction, found);
     }
 }
 
@@ -81,6 +82,25 @@ fn omit_development(draft: &Draft<'_>, instruction: &Instruction, found: &mut Ve
     );
     let edit = |end: &usize| Edit { span: Span { start: *end, end: *end }, text: " --omit=dev".to_owned() };
     rewrite.edits = ends.iter().map(edit).collect();
+    rewrite.class = Class::Smoke;
+    found.push(rewrite);
+}
+
+/// Leaves packages away that others only recommend.
+fn omit_recommended(draft: &Draft<'_>, instruction: &Instruction, found: &mut Vec<Rewrite>) {
+    let Some((_, command)) = plain(instruction) else { return };
+    let ends = draft.ends_of(instruction, "apt-get");
+    let install = |end: &usize| {
+        let call = draft.text[*end..instruction.span.end].split(['&', ';', '|']).next().unwrap_or_default();
+        call.split_whitespace().find(|word| !word.starts_with('-')) == Some("install")
+    };
+    let ends: Vec<usize> = ends.into_iter().filter(install).collect();
+    if ends.is_empty() || command.contains("nstall-recommends") || command.contains("nstall-Recommends") {
+        return;
+    }
+    let what = "leave packages away that are only recommended: --no-install-recommends";
+    let mut rewrite = Rewrite::new(rules::RECOMMENDED.name, instruction, what);
+    rewrite.edits = ends.iter().map(|end| Edit::insert(*end, " --no-install-recommends")).collect();
     rewrite.class = Class::Smoke;
     found.push(rewrite);
 }

@@ -2,7 +2,7 @@
 
 use jettison_dockerfile::{Instruction, Kind};
 
-use super::edit::{Edit, plain};
+use super::edit::{Edit, plain, uses};
 use super::{Draft, Gain, Rewrite};
 use crate::advice::rules;
 
@@ -43,14 +43,4 @@ pub(super) fn rewrites(draft: &Draft<'_>, stage: &[Instruction], found: &mut Vec
         rewrite.secrets = vec![(name.clone(), id)];
         found.push(rewrite);
     }
-}
-
-/// Tells whether a text uses a variable.
-fn uses(text: &str, name: &str) -> bool {
-    text.match_indices('$').any(|(at, _)| {
-        let rest = &text[at + 1..];
-        let rest = rest.strip_prefix('{').unwrap_or(rest);
-        let after = rest.strip_prefix(name);
-        after.is_some_and(|after| !after.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-    })
 }

@@ -1,151 +1,91 @@
 //! From one stage with a compiler to two: what builds stays behind, what runs goes on the smallest base that will do.
 
-use std::collections::BTreeSet;
-
 use jettison_dockerfile::{Instruction, Kind};
-use jettison_layer::{Tree, is_below};
 
-use super::edit::{Edit, plain};
-use super::layers::absolute;
+use super::edit::{Edit, uses};
+use super::runtimes::{Shipment, command, shipments};
 use super::{Class, Draft, Rewrite};
-use crate::advice::rules;
 
-/// Bases for a program that is one file, the smallest first.
-const FOR_PROGRAMS: [&str; 4] =
-    ["scratch", "gcr.io/distroless/static-debian12", "alpine:3.20", "debian:bookworm-slim"];
-
-/// Programs that make programs.
-const COMPILERS: [&str; 14] = [
-    "go build",
-    "go install",
-    "cargo build",
-    "cargo install",
-    "rustc",
-    "gcc",
-    "g++",
-    "cc",
-    "clang",
-    "make",
-    "cmake",
-    "ghc",
-    "zig build",
-    "swift build",
-];
+/// The name of the stage that stays behind, where it has none.
+const BUILD: &str = "build";
 
 pub(super) fn rewrites(draft: &Draft<'_>, found: &mut Vec<Rewrite>) {
     let stages = draft.stages();
     let [stage] = stages.as_slice() else { return };
     let [from, steps @ ..] = stage else { return };
-    let Kind::From { image, name: None, .. } = &from.kind else { return };
+    let Kind::From { image, .. } = &from.kind else { return };
     let Some(program) = command(draft).into_iter().next() else { return };
-    let Some((carried, bases)) = what_runs(draft, &image.text, &program) else { return };
     let Some(last) = steps.iter().rposition(makes_files) else { return };
-    // What follows the last step that makes files belongs to the new stage, its comments too.
-    let at = steps.get(last + 1).map_or(draft.text.len(), |next| comments_start(draft, next));
-    let restated: Vec<&str> = steps[..=last]
-        .iter()
-        .filter(|step| is_setting(step))
-        .map(|step| draft.raw(step).trim_end())
-        .collect();
-    for base in bases {
+    for shipment in shipments(draft, &image.text, &program) {
+        let split = Split { draft, from, before: &steps[..=last], after: &steps[last + 1..] };
+        found.push(split.rewrite(&shipment));
+    }
+}
+
+/// A stage cut in two behind the last step that makes files.
+struct Split<'a> {
+    draft: &'a Draft<'a>,
+    from: &'a Instruction,
+    before: &'a [Instruction],
+    after: &'a [Instruction],
+}
+
+impl Split<'_> {
+    fn rewrite(&self, shipment: &Shipment) -> Rewrite {
+        let Shipment { rule, base, carried, prune, command } = shipment;
+        let draft = self.draft;
+        let paths: Vec<&str> = carried.iter().map(|copy| copy.source.as_str()).collect();
+        let mut what = format!("build in a stage of its own, ship {} on {base}", paths.join(", "));
+        if let Some(prune) = prune {
+            what += &format!(" after `{prune}`");
+        }
+        let mut rewrite = Rewrite::new(rule.name, self.from, what);
+        rewrite.class = Class::Smoke;
+        let name = match &self.from.kind {
+            Kind::From { name: Some(name), .. } => name.text.as_str(),
+            _ => {
+                rewrite.edits.push(Edit::insert(self.from.span.end, format!(" AS {BUILD}")));
+                BUILD
+            }
+        };
+        // What follows the last step that makes files belongs to the new stage, its comments too.
+        let at = self.after.first().map_or(draft.text.len(), |next| comments_start(draft, next));
         let mut text = String::new();
         if !draft.text[..at].ends_with('\n') {
             text.push('\n');
         }
+        prune.iter().for_each(|prune| text += &format!("RUN {prune}\n"));
         text += &format!("\nFROM {base}\n");
-        restated.iter().for_each(|setting| text += &format!("{setting}\n"));
-        carried.iter().for_each(|path| text += &format!("COPY --from=build {path} {path}\n"));
-        let what = format!("build in a stage of its own, ship {} on {base}", carried.join(", "));
-        let mut rewrite = Rewrite::new(rules::COMPILER.name, from, what);
-        rewrite.edits = vec![Edit::insert(from.span.end, " AS build"), Edit::insert(at, text)];
-        rewrite.class = Class::Smoke;
-        found.push(rewrite);
+        self.restated().iter().for_each(|setting| text += &format!("{setting}\n"));
+        for copy in carried {
+            let owner = copy.owner.as_ref().map_or(String::new(), |owner| format!("--chown={owner} "));
+            text += &format!("COPY --from={name} {owner}{} {}\n", copy.source, copy.destination);
+        }
+        if let Some(command) = command {
+            let starts = |step: &&Instruction| matches!(step.kind, Kind::Cmd(_) | Kind::Entrypoint(_));
+            rewrite.edits.extend(self.after.iter().filter(starts).map(|step| draft.remove_lines(step)));
+            text += &format!("{command}\n");
+        }
+        rewrite.edits.push(Edit::insert(at, text));
+        rewrite
     }
-}
 
-/// The words that a container runs.
-fn command(draft: &Draft<'_>) -> Vec<String> {
-    let words = draft.config.entrypoint.iter().chain(&draft.config.cmd).flatten().cloned();
-    let words: Vec<String> = words.collect();
-    match words.as_slice() {
-        // A shell form: the first command's words, where it is that simple.
-        [shell, flag, line] if shell.ends_with("sh") && flag == "-c" => {
-            line.trim_start_matches("exec ").split_whitespace().map(str::to_owned).collect()
-        }
-        _ => words,
-    }
-}
-
-/// Returns what must be carried over to run `program`, and the bases to try.
-fn what_runs(draft: &Draft<'_>, base: &str, program: &str) -> Option<(Vec<String>, Vec<String>)> {
-    let workdir = absolute("/", &draft.config.working_dir);
-    if let Some(path) = own_program(draft, program, &workdir) {
-        let compiles =
-            |step: &Instruction| COMPILERS.iter().any(|call| !draft.ends_of(step, call).is_empty());
-        let steps = &draft.dockerfile.instructions;
-        if !steps.iter().any(|step| plain(step).is_some() && compiles(step)) {
-            return None;
-        }
-        return Some((vec![path], FOR_PROGRAMS.iter().map(|base| (*base).to_owned()).collect()));
-    }
-    let (repository, tag) = base.rsplit_once(':').unwrap_or((base, "latest"));
-    let version: String = tag.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-    let words = command(draft);
-    match (program.rsplit('/').next()?, version.as_str()) {
-        ("java", _) => {
-            let jar = words.iter().skip_while(|word| *word != "-jar").nth(1)?;
-            let major = tag.split(|c: char| !c.is_ascii_digit()).rfind(|part| !part.is_empty())?;
-            let bases = ["jre-alpine", "jre"].map(|kind| format!("eclipse-temurin:{major}-{kind}"));
-            Some((vec![absolute(&workdir, jar)], bases.to_vec()))
-        }
-        ("node", version) if !version.is_empty() && workdir != "/" && !tag.contains("alpine") => {
-            let slim = (!tag.contains("slim")).then(|| format!("{repository}:{version}-slim"));
-            let bases = [format!("{repository}:{version}-alpine")].into_iter().chain(slim);
-            Some((vec![workdir], bases.collect()))
-        }
-        ("python" | "python3", version)
-            if !version.is_empty() && !tag.contains("slim") && !tag.contains("alpine") =>
-        {
-            let mut carried = own_packages(draft);
-            if workdir != "/" {
-                carried.push(workdir);
+    /// The instructions of the first stage that the second has to say again: how the program runs, and the arguments
+    /// that they use.
+    fn restated(&self) -> Vec<&str> {
+        let raw = |step: &Instruction| self.draft.raw(step).trim_end();
+        let settings: Vec<&Instruction> = self.before.iter().filter(|step| is_setting(step)).collect();
+        let used = |step: &Instruction| match &step.kind {
+            Kind::Arg(arguments) => {
+                let used_by = |name: &str| {
+                    settings.iter().copied().chain(self.after).any(|step| uses(self.draft.raw(step), name))
+                };
+                arguments.iter().any(|argument| used_by(&argument.name.text))
             }
-            (!carried.is_empty()).then(|| (carried, vec![format!("{repository}:{version}-slim")]))
-        }
-        _ => None,
+            _ => is_setting(step),
+        };
+        self.before.iter().filter(|step| used(step)).map(raw).collect()
     }
-}
-
-/// Returns the path of a program that the Dockerfile itself made.
-fn own_program(draft: &Draft<'_>, program: &str, workdir: &str) -> Option<String> {
-    let path = draft.config.env.iter().find_map(|variable| variable.strip_prefix("PATH="));
-    let places: Vec<String> = match program.contains('/') {
-        true => vec![absolute(workdir, program)],
-        false => path.unwrap_or_default().split(':').map(|folder| absolute(folder, program)).collect(),
-    };
-    places.into_iter().find(|place| {
-        let real = draft.tree.resolve(place.as_bytes(), true).unwrap_or_default();
-        draft
-            .tree
-            .get(&real)
-            .is_some_and(|node| node.layer >= draft.base_layers && node.content().1.size() > 0)
-    })
-}
-
-/// Returns the directories of Python packages in which the Dockerfile installed something.
-fn own_packages(draft: &Draft<'_>) -> Vec<String> {
-    let own = |tree: &Tree, directory: &[u8]| {
-        tree.subtree(directory).any(|node| node.layer >= draft.base_layers && !node.entry.is_directory())
-    };
-    let mut found: BTreeSet<Vec<u8>> = BTreeSet::new();
-    for node in draft.tree.iter().filter(|node| node.entry.is_directory()) {
-        let path = &node.entry.path;
-        let packages = path.ends_with(b"/site-packages") || path.ends_with(b"/dist-packages");
-        if packages && !found.iter().any(|known| is_below(path, known)) && own(draft.tree, path) {
-            found.insert(path.clone());
-        }
-    }
-    found.into_iter().map(|path| format!("/{}", String::from_utf8_lossy(&path))).collect()
 }
 
 fn makes_files(step: &Instruction) -> bool {

@@ -61,7 +61,7 @@ fn caches_go_in_the_layer_that_makes_them() {
     );
     becomes("SZ002", "FROM alpine\nRUN apk add curl", "FROM alpine\nRUN apk add --no-cache curl");
     for clean in [
-        "FROM debian\nRUN apt-get update && apt-get install -y ed && rm -rf /var/lib/apt/lists/*\n",
+        "FROM debian\nRUN apt-get update && apt-get install -y --no-install-recommends ed && rm -rf /var/lib/apt/lists/*\n",
         "FROM debian\nRUN --mount=type=cache,target=/var/lib/apt/lists apt-get update\n",
         "FROM alpine\nRUN apk add --no-cache curl\n",
         // A stage that does not ship may leave what it likes.
@@ -121,6 +121,11 @@ fn dependencies_are_installed_before_the_sources_come() {
         "FROM node\nRUN npm ci --omit=dev --no-audit && rm -rf /root/.npm\n",
     );
     assert_eq!(texts("FROM node\nRUN npm install -g serve && rm -rf /root/.npm\n", &[]), []);
+    becomes(
+        "SZ022",
+        "FROM debian\nRUN apt-get -qq update && apt-get -y install ed\n",
+        "FROM debian\nRUN apt-get -qq update && apt-get --no-install-recommends -y install ed\n",
+    );
 }
 
 #[test]
@@ -172,9 +177,89 @@ fn a_compiler_stays_in_a_stage_of_its_own() {
         let rewritten = apply(&text, &found[0].edits);
         assert_eq!(rewritten, format!("FROM {from} AS build\nRUN make it\n\n{first}CMD x\n"));
     }
+    // Who the image runs as, scratch does not know; the arguments of what is said again are said too.
+    let config = RunConfig {
+        cmd: Some(vec!["./app".to_owned()]),
+        working_dir: "/out".to_owned(),
+        user: "app".to_owned(),
+        ..RunConfig::default()
+    };
+    let text = "FROM rust:1 AS b\nARG D=/out\nARG MODE=release\nRUN cargo build\nWORKDIR $D\nRUN id\nUSER app\nCMD [\"./app\"]\n";
+    let found = proposed(text, &[], &config);
+    let ends: Vec<String> = found
+        .iter()
+        .map(|rewrite| apply(text, &rewrite.edits).rsplit_once("\nFROM ").unwrap().1.to_owned())
+        .collect();
+    let users = "COPY --from=b /etc/passwd /etc/group /etc/\n";
+    let end = "USER app\nCMD [\"./app\"]\n";
+    let stage = |base: &str, copies: &str| format!("{base}\nARG D=/out\nWORKDIR $D\n{copies}{end}");
+    assert_eq!(ends[0], stage("scratch", &format!("{users}COPY --from=b /out/app /out/app\n")));
+    assert_eq!(ends[1], stage("scratch", &format!("{users}COPY --from=b /out /out\n")));
+    assert_eq!(ends[4], stage("alpine:3.20", "COPY --from=b /out/app /out/app\n"));
+    assert_eq!(ends.len(), 12);
     // A program of the base needs its base.
     let config = RunConfig { cmd: Some(vec!["/bin/sh".to_owned()]), ..RunConfig::default() };
     assert_eq!(proposed(text, &[], &config), []);
+}
+
+#[test]
+fn a_runtime_is_exchanged_for_a_smaller_one_of_its_version() {
+    let bases = |from: &str, run: &str, cmd: &[&str]| {
+        let cmd = cmd.iter().map(|word| (*word).to_owned()).collect();
+        let config = RunConfig { cmd: Some(cmd), working_dir: "/app".to_owned(), ..RunConfig::default() };
+        let text = format!("FROM {from}\nRUN {run}\nCMD x\n");
+        let found = proposed(&text, &[], &config).into_iter().filter(|rewrite| rewrite.rule == "SZ018");
+        let base = |rewrite: &Rewrite| {
+            let text = apply(&text, &rewrite.edits);
+            let prune = if text.contains("npm prune") { " pruned" } else { "" };
+            text.rsplit_once("\nFROM ").unwrap().1.lines().next().unwrap().to_owned() + prune
+        };
+        found.map(|rewrite| base(&rewrite)).collect::<Vec<_>>().join(", ")
+    };
+    let java = |from: &str| bases(from, "make it", &["java", "-cp", "lib/*:classes", "Main"]);
+    for (from, version) in [
+        ("eclipse-temurin:17.0.9_9-jdk-alpine3.19", "17"),
+        ("maven:3.9-eclipse-temurin-21-alpine", "21"),
+        ("gradle:8-jdk11", "11"),
+        ("openjdk:8-jdk", "8"),
+    ] {
+        let expected = format!("eclipse-temurin:{version}-jre-alpine, eclipse-temurin:{version}-jre");
+        assert_eq!(java(from), expected, "{from}");
+    }
+    assert_eq!(java("maven:3"), "", "no version of Java");
+    let node = |from: &str, run: &str| bases(from, run, &["node", "x.js"]);
+    let built =
+        "node:20-alpine pruned, node:20-alpine, node:20-slim pruned, node:20-slim, node:20 pruned, node:20";
+    assert_eq!(node("node:20", "npm ci && npm run build"), built);
+    assert_eq!(node("node:20", "npm ci --omit=dev"), "node:20-alpine, node:20-slim");
+    assert_eq!(node("node:20-alpine", "npm ci --omit=dev"), "", "nothing smaller");
+    // With tools to build wheels, the same image without them is smaller.
+    let python = |from: &str, run: &str| bases(from, run, &["python", "x.py"]);
+    assert_eq!(python("python:3.11-slim", "apt-get install gcc"), "python:3.11-slim");
+    assert_eq!(python("python:3.11", "pip install x"), "python:3.11-slim");
+    assert_eq!(python("python:3.11-slim", "pip install x"), "");
+}
+
+#[test]
+fn files_go_to_a_server_of_files() {
+    let becomes = |command: &[&str]| {
+        let cmd = command.iter().map(|word| (*word).to_owned()).collect();
+        let config = RunConfig { cmd: Some(cmd), working_dir: "/site".to_owned(), ..RunConfig::default() };
+        let text = "FROM node:20\nWORKDIR /site\nRUN node build.js\nCMD x\n";
+        let found = proposed(text, &[], &config);
+        found.first().map(|rewrite| apply(text, &rewrite.edits).split_once("\n\n").unwrap().1.to_owned())
+    };
+    let served = |port: &str, folder: &str| {
+        format!(
+            "FROM busybox:stable\nWORKDIR /site\nCOPY --from=build {folder} {folder}\n\
+             CMD [\"httpd\", \"-f\", \"-p\", \"{port}\", \"-h\", \"{folder}\"]\n"
+        )
+    };
+    assert_eq!(becomes(&["npx", "serve", "dist"]), Some(served("3000", "/site/dist")));
+    assert_eq!(becomes(&["npx", "-y", "http-server", "/www", "-p", "80"]), Some(served("80", "/www")));
+    assert_eq!(becomes(&["npx", "serve", "-s", "dist"]), None, "every path is the page: busybox cannot");
+    assert_eq!(becomes(&["npx", "serve"]), None, "no folder");
+    assert_eq!(becomes(&["npx", "cowsay", "dist"]), None);
 }
 
 #[test]
