@@ -4,12 +4,14 @@
 //! With `JETTISON_UPDATE_SIZES=1` the table of examples/README.md is written anew from what was measured.
 #![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
+mod stand_ins;
+
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use stand_ins::{ask, free_port, layout};
 
 use jettison_testkit::{Context, Docker, Entry, Image, Jettison, Kind, Output, Podman, Registry, Who, tools};
 
@@ -171,14 +173,6 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
 }
 
-/// The OCI layout of stand-in `base`, and its tag there.
-fn layout(base: &str) -> (PathBuf, &str) {
-    let (name, tag) = base.rsplit_once(':').unwrap();
-    let layout = folder().join("../target/base-images").join(name);
-    assert!(layout.exists(), "{} is missing: CONTRIBUTING.md says how it is made", layout.display());
-    (layout, tag)
-}
-
 fn stand_in(base: &str) -> Image {
     let (layout, tag) = layout(base);
     Image::from_layout(&layout, tag)
@@ -337,10 +331,6 @@ fn run_by_jettison(jettison: &Jettison, name: &str) -> Running {
     Running { child, port, end: None }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
 /// Asks until an answer comes, and compares it with the known text.
 fn serves(running: &mut Running, example: &Example) {
     let end = Instant::now() + START;
@@ -353,16 +343,6 @@ fn serves(running: &mut Running, example: &Example) {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(answer, format!("hello from {}, uid {}\n", example.name, example.uid));
-}
-
-fn ask(port: u16) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    stream.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.contains(" 200 ").then(|| body.to_owned())
 }
 
 /// An image's size in bytes: what a container of it would see, each file once.
