@@ -99,7 +99,8 @@ fn docker_loads_the_image_and_load_sends_it_there() {
     assert_eq!(docker.run(&["image", "inspect", "-f", "{{.Id}}", "sample:1"]).trim(), id);
     docker.run(&["rmi", "sample:1"]);
     bench.jettison.set("DOCKER_HOST", &docker.host());
-    bench.build(&sample(), &["-t", "sent:1", "--load"]);
+    let output = bench.build(&sample(), &["-t", "sent:1", "--load", "--progress=plain"]);
+    output.says("exporting to docker image format\n").says(" importing to docker ");
     assert_eq!(docker.run(&["image", "inspect", "-f", "{{.Id}}", "sent:1"]).trim(), id);
 }
 

@@ -325,6 +325,33 @@ fn a_push_never_goes_to_a_mirror() {
     assert_eq!(Image::from_layout(folder.path(), "x").tree().text("/f"), "text\n");
 }
 
+/// As BuildKit shows it: a step after the target's, and what is moved of how much.
+#[test]
+fn a_push_is_a_step_that_shows_what_it_moves() {
+    let remote = Remote::new();
+    remote.jettison.mirror(&["docker.io"], &remote.registry.address());
+    let target = format!("{}/app:1", remote.registry.address());
+    let context = Context::of(ON_BUSYBOX);
+    let plain = remote.jettison.build(&context, &["-t", &target, "--push", "--progress=plain"]);
+    plain.says("exporting to image\n").says(" pushing layers ").says("s done\n");
+
+    let again = format!("{}/again:1", remote.registry.address());
+    let raw = remote.jettison.build(&context, &["-t", &again, "--push", "--progress=rawjson"]);
+    let steps = raw.steps();
+    let export = steps.all().last().unwrap();
+    assert_eq!((export.name.as_str(), export.completed), ("exporting to image", true));
+    assert_eq!(export.inputs, [steps.instructions().last().unwrap().digest.clone()]);
+    let lines = raw.stderr.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut statuses = lines.filter_map(|line| Some(line.get("statuses")?[0].clone()));
+    let last = statuses.rfind(|status| status["id"] == "pushing layers").unwrap();
+    assert_eq!((&last["vertex"], &last["current"]), (&export.digest.as_str().into(), &last["total"]));
+    assert!(last["completed"].is_string() && last["total"].as_u64() > Some(0), "{last}");
+
+    let nobody = ["-t", "127.0.0.1:1/app:1", "--push", "--progress=rawjson"];
+    let failed = remote.jettison.build_fails(&context, &nobody).steps();
+    assert!(failed.all().last().unwrap().error.contains("127.0.0.1:1"), "{failed:?}");
+}
+
 #[test]
 fn a_pushed_image_is_whole_and_a_second_push_sends_nothing() {
     let remote = Remote::new();

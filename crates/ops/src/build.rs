@@ -10,6 +10,7 @@ mod outputs;
 mod record;
 mod sources;
 mod summary;
+mod vertex;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,7 @@ use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::time::UNIX_EPOCH;
 
-use jettison_build::{Built, Event, MAX_SECRET, SecretSource};
+use jettison_build::{Built, Event, MAX_SECRET, SecretSource, StepId};
 use jettison_dockerfile::Severity;
 use jettison_image::{Descriptor, Digest, Platform, Reference};
 use jettison_plan::NetworkMode;
@@ -151,7 +152,7 @@ pub fn build(
     }
     // The checks have this one too.
     faults.diagnostics.retain(|found| found.code != "NoEmptyContinuation");
-    let report = deliver(settings, workplace, &built, &baselines, faults)?;
+    let report = deliver(settings, workplace, (&built, recorder.next_step()), &baselines, faults)?;
     let advice = advise::of_build(&request.dockerfile, settings.target.as_deref(), &kept);
     Ok(BuildReport { checks, advice, ..report })
 }
@@ -217,11 +218,11 @@ fn check_forwarded(settings: &BuildSettings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks, names and exports what was built.
+/// Checks, names and exports what was built. Exports are steps from `first_step` on.
 fn deliver(
     settings: &BuildSettings,
     workplace: &Workplace<'_>,
-    built: &[Built],
+    (built, first_step): (&[Built], StepId),
     baselines: &[Option<Report>],
     warnings: Faults,
 ) -> Result<BuildReport, Error> {
@@ -234,11 +235,9 @@ fn deliver(
         stored.push(opened);
     }
     budgets::check(settings, &stored, &names, baselines)?;
-    let exporter = Exporter { settings, workplace, built, stored: &stored, names: &names };
+    let exporter = Exporter { settings, workplace, built, stored: &stored, names: &names, first_step };
     let mut exported = Exported::default();
-    for output in &settings.outputs {
-        exporter.export_to(output, &mut exported)?;
-    }
+    exporter.export(&mut exported)?;
     // Images of several platforms are one thing only through their index; metadata has the manifest's digest.
     let asked = settings.metadata_file.is_some() || !settings.annotations.is_empty();
     if exported.manifest.is_none() && (built.len() > 1 || asked) {

@@ -34,7 +34,7 @@ pub use error::ExportError;
 pub use layout::{write_oci_archive, write_oci_layout};
 pub use place::Place;
 pub use prepare::{Prepared, PreparedLayer, prepare};
-pub use push::{PushedImage, push};
+pub use push::{PushedImage, push, push_size};
 pub use root_fs::{write_local, write_tar};
 pub use source::{FetchBlob, ImageSource, LayerTar, SourceLayer};
 pub use top::top;

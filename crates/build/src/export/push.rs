@@ -57,6 +57,13 @@ pub fn push(client: &Client, images: &[Prepared<'_>], context: Context<'_>) -> R
     Ok(pushed)
 }
 
+/// Returns the bytes of the blobs that [`push`] brings to a registry that has none of them.
+pub fn push_size(images: &[Prepared<'_>]) -> u64 {
+    let layers = images.iter().flat_map(|image| &image.layers).map(|layer| &layer.descriptor);
+    let all = layers.chain(images.iter().map(|image| &image.config_descriptor));
+    all.map(|blob| (blob.digest, blob.size)).collect::<BTreeMap<_, _>>().values().sum()
+}
+
 /// Puts all blobs into the repository of `name`. `done` is another repository of that registry that has them.
 fn push_blobs(
     client: &Client,

@@ -3,6 +3,7 @@
 use jettison_build::export::Annotations;
 use jettison_image::Platform;
 
+use super::outputs::pushes;
 use crate::Error;
 use crate::settings::{Annotation, AnnotationPlace, BuildSettings, Output, OutputKind};
 
@@ -49,8 +50,8 @@ fn check(annotation: &Annotation, platforms: &[Platform], held: bool) -> Result<
 /// Tells whether an output has indexes and descriptors; the store keeps manifests alone.
 fn holds(output: &Output) -> bool {
     match output.kind {
-        OutputKind::Oci | OutputKind::Registry | OutputKind::Docker => true,
-        OutputKind::Image => output.attributes.get("push").is_some_and(|push| push == "true"),
+        OutputKind::Oci | OutputKind::Docker => true,
+        OutputKind::Registry | OutputKind::Image => pushes(output),
         OutputKind::Tar | OutputKind::Local | OutputKind::CacheOnly => false,
     }
 }

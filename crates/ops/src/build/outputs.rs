@@ -3,12 +3,13 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use jettison_build::Built;
 use jettison_build::export::{self, CompressionOptions, DaemonAddress, Place, Prepared};
+use jettison_build::{Built, StepId};
 use jettison_image::{Descriptor, Digest, Reference};
 use jettison_layer::{Content, Entry, Index, Kind, Merged};
 use jettison_store::ImageRecord;
 
+use super::vertex::{Progress, Vertex};
 use super::{Workplace, annotations};
 use crate::Error;
 use crate::settings::{Annotation, BuildSettings, Destination, Output, OutputKind};
@@ -56,62 +57,84 @@ pub(super) struct Exporter<'a> {
     /// The same images, opened.
     pub(super) stored: &'a [Stored<'a>],
     pub(super) names: &'a [Reference],
+    /// The number of the first export among the steps of the build.
+    pub(super) first_step: StepId,
 }
 
 impl Exporter<'_> {
+    /// Sends the images to their places.
+    pub(super) fn export(&self, exported: &mut Exported) -> Result<(), Error> {
+        let inputs: Vec<StepId> =
+            self.built.iter().filter_map(|built| Some(built.steps.last()?.id)).collect();
+        let outputs = self.settings.outputs.iter().filter_map(|output| Some((title(output)?, output)));
+        for (number, (title, output)) in outputs.enumerate() {
+            let step = (self.first_step + number, title, inputs.clone());
+            let Workplace { events, cancel, .. } = *self.workplace;
+            Vertex::run(events, cancel, step, |vertex| self.export_to(output, vertex, exported))?;
+        }
+        Ok(())
+    }
+
     /// Sends the images to one place.
-    pub(super) fn export_to(&self, output: &Output, exported: &mut Exported) -> Result<(), Error> {
-        let context = self.context();
+    fn export_to(&self, output: &Output, vertex: &Vertex<'_>, exported: &mut Exported) -> Result<(), Error> {
         let attribute = |name: &str| output.attributes.get(name).map(String::as_str);
         let options = CompressionOptions::default()
             .with(attribute("compression"), attribute("compression-level"), attribute("force-compression"))
             .map_err(|error| Error::request(format!("--output: {error}")))?;
+        if matches!(output.kind, OutputKind::Tar | OutputKind::Local) {
+            return vertex.part("copying files", None, |told| self.write_files(output, told));
+        }
+        let images = vertex.part("exporting layers", None, |told| {
+            self.prepare(&options, &output.annotations, exported, told)
+        })?;
         let mut stdout = io::stdout();
         match output.kind {
-            OutputKind::CacheOnly => {}
-            OutputKind::Image if attribute("push") != Some("true") => {
-                if !output.annotations.is_empty() {
-                    self.prepare(&options, &output.annotations, exported)?;
-                }
-            }
-            OutputKind::Image | OutputKind::Registry => {
-                let images = self.prepare(&options, &output.annotations, exported)?;
-                let pushed = export::push(self.workplace.client, &images, context)?;
+            OutputKind::Image | OutputKind::Registry if pushes(output) => {
+                let total = export::push_size(&images);
+                let client = self.workplace.client;
+                let pushed = vertex.part("pushing layers", Some(total), |told| {
+                    Ok(export::push(client, &images, self.context(told))?)
+                })?;
                 exported.pushed.extend(pushed.into_iter().map(|pushed| (pushed.reference, pushed.digest)));
+                Ok(())
             }
-            OutputKind::Oci => {
-                let images = self.prepare(&options, &output.annotations, exported)?;
+            OutputKind::Oci => vertex.part("sending tarball", None, |told| {
+                let context = self.context(told);
                 match (place(output)?, attribute("tar")) {
                     (Some(path), Some("false")) => export::write_oci_layout(&images, path, context)?,
                     (Some(path), _) => export::write_oci_archive(&images, Place::File(path), context)?,
                     (None, _) => export::write_oci_archive(&images, Place::Stream(&mut stdout), context)?,
                 }
+                Ok(())
+            }),
+            OutputKind::Docker if output.destination.is_none() => {
+                let address = DaemonAddress::parse(self.settings.docker_host.as_deref())?;
+                vertex.part("importing to docker", None, |told| {
+                    export::load_into_daemon(&address, &images, self.context(told))?;
+                    Ok(())
+                })
             }
-            OutputKind::Docker => {
-                let images = self.prepare(&options, &output.annotations, exported)?;
-                match (&output.destination, place(output)) {
-                    (None, _) => {
-                        let address = DaemonAddress::parse(self.settings.docker_host.as_deref())?;
-                        export::load_into_daemon(&address, &images, context)?;
-                    }
-                    (_, Ok(Some(path))) => export::write_docker_archive(&images, Place::File(path), context)?,
-                    _ => export::write_docker_archive(&images, Place::Stream(&mut stdout), context)?,
+            OutputKind::Docker => vertex.part("sending tarball", None, |told| {
+                let context = self.context(told);
+                match place(output)? {
+                    Some(path) => export::write_docker_archive(&images, Place::File(path), context)?,
+                    None => export::write_docker_archive(&images, Place::Stream(&mut stdout), context)?,
                 }
-            }
-            OutputKind::Tar | OutputKind::Local => self.write_files(output)?,
+                Ok(())
+            }),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Makes the manifest, or the index over images of several platforms, for nobody but those who ask for its digest.
     pub(super) fn make_manifest(&self, exported: &mut Exported) -> Result<(), Error> {
-        self.prepare(&CompressionOptions::default(), &[], exported).map(drop)
+        self.prepare(&CompressionOptions::default(), &[], exported, &|_, _, _| ()).map(drop)
     }
 
-    fn context(&self) -> export::Context<'_> {
+    fn context<'c>(&'c self, progress: &'c Progress<'c>) -> export::Context<'c> {
         let now = i64::try_from(self.workplace.now.as_secs()).unwrap_or(i64::MAX);
         let (client, cancel) = (self.workplace.client, self.workplace.cancel);
-        export_context(self.workplace.store, Transfer { client, cancel, progress: &|_, _, _| (), now })
+        export_context(self.workplace.store, Transfer { client, cancel, progress, now })
     }
 
     /// Brings the images into the form in which they leave.
@@ -120,6 +143,7 @@ impl Exporter<'_> {
         options: &CompressionOptions,
         annotations: &[Annotation],
         exported: &mut Exported,
+        told: &Progress<'_>,
     ) -> Result<Vec<Prepared<'_>>, Error> {
         let mut images = Vec::new();
         for (built, stored) in self.built.iter().zip(self.stored) {
@@ -130,7 +154,7 @@ impl Exporter<'_> {
                 }
             }
             source.annotations = annotations::of(self.settings, annotations, &built.image.platform);
-            let image = export::prepare(source, options, self.context())?;
+            let image = export::prepare(source, options, self.context(told))?;
             if !image.annotations.manifest.is_empty() {
                 self.keep_manifest(built, &image)?;
             }
@@ -149,7 +173,7 @@ impl Exporter<'_> {
     }
 
     /// Writes the files alone; of several platforms, each in a directory of its own, as BuildKit does.
-    fn write_files(&self, output: &Output) -> Result<(), Error> {
+    fn write_files(&self, output: &Output, told: &Progress<'_>) -> Result<(), Error> {
         let mut parts = Vec::new();
         for stored in self.stored {
             let folder = match self.stored.len() {
@@ -164,13 +188,35 @@ impl Exporter<'_> {
         let tree = move |out: &mut dyn Write| {
             jettison_layer::write_layer(&index, &files, times, out).map_err(io::Error::other)
         };
-        let context = self.context();
+        let context = self.context(told);
         match (output.kind, place(output)?) {
             (OutputKind::Local, Some(path)) => export::write_local(&tree, path, context)?,
             (_, Some(path)) => export::write_tar(&tree, Place::File(path), context)?,
             (_, None) => export::write_tar(&tree, Place::Stream(&mut io::stdout()), context)?,
         }
         Ok(())
+    }
+}
+
+/// What the export to an output is called, in BuildKit's words; `None` where nothing is to be done.
+fn title(output: &Output) -> Option<&'static str> {
+    match output.kind {
+        OutputKind::CacheOnly => None,
+        OutputKind::Image if !pushes(output) && output.annotations.is_empty() => None,
+        OutputKind::Image | OutputKind::Registry => Some("exporting to image"),
+        OutputKind::Oci => Some("exporting to oci image format"),
+        OutputKind::Docker => Some("exporting to docker image format"),
+        OutputKind::Tar => Some("exporting to client tarball"),
+        OutputKind::Local => Some("exporting to client directory"),
+    }
+}
+
+/// Tells whether an output is a registry.
+pub(super) fn pushes(output: &Output) -> bool {
+    match output.kind {
+        OutputKind::Registry => true,
+        OutputKind::Image => output.attributes.get("push").is_some_and(|push| push == "true"),
+        _ => false,
     }
 }
 

@@ -58,6 +58,12 @@ impl<'a> Recorder<'a> {
         (self.events)(event);
     }
 
+    /// Returns the number that the next step would have.
+    pub(super) fn next_step(&self) -> StepId {
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.last_key_value().map_or(0, |(last, _)| last + 1)
+    }
+
     /// Keeps the record with an image. Of a build that found everything in the cache the record of the one before stays.
     pub(super) fn remember(
         &self,
