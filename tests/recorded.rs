@@ -130,3 +130,34 @@ fn compiled_python_files_are_the_same_whenever_they_were_made() {
         assert_eq!(one.get(file).content == two.get(file).content, equal, "{file}");
     }
 }
+
+/// What `RUN python -m compileall` does: the source lies in a layer below, and its time is that of the context's file.
+#[test]
+fn a_compiled_python_file_follows_a_source_of_a_layer_below() {
+    const EPOCH: u32 = 315_619_200;
+    let script = "bytes() { for shift in 0 8 16 24; do printf \"\\\\$(printf %03o $(($1 >> shift & 255)))\"; done; }\n\
+        { printf 'code\\0\\0\\0\\0'; bytes $(stat -c %Y m.py); bytes $(stat -c %s m.py); printf body; } > m.pyc\n";
+    let dockerfile = "FROM busybox AS build\nCOPY script /\nWORKDIR /w\nCOPY m.py .\nRUN sh /script\n\
+        FROM scratch\nCOPY --from=build /w /w\nCOPY --from=build /w/m.pyc /alone.pyc\n";
+    let record = |time: u32| [b"code\0\0\0\0", &time.to_le_bytes()[..], &[6, 0, 0, 0], b"body"].concat();
+    let images = [1_000_000_000, 1_500_000_000].map(|time| {
+        let context = context_of(dockerfile, &[("m.py", "x = 1\n"), ("script", script)]);
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(time));
+        File::options()
+            .append(true)
+            .open(context.path().join("m.py"))
+            .unwrap()
+            .set_modified(modified)
+            .unwrap();
+        let bench = Bench::new();
+        let kept = bench.image(&context, &["--timestamps=keep"]).tree();
+        assert_eq!(kept.get("/w/m.pyc").content, record(time));
+        let [above, copied] = [&["--target=build"][..], &[]].map(|flags| bench.image(&context, flags));
+        for (image, path) in [(&above, "/w/m.pyc"), (&copied, "/w/m.pyc"), (&copied, "/alone.pyc")] {
+            assert_eq!(image.tree().get(path).content, record(EPOCH), "{path}");
+        }
+        assert_eq!(above.tree().get("/w/m.py").mtime, u64::from(EPOCH));
+        [above.digest, copied.digest]
+    });
+    assert_eq!(images[0], images[1], "whatever time the context's file has");
+}

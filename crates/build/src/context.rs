@@ -177,7 +177,7 @@ impl Lister<'_> {
         let inode =
             (metadata.kind == FileKind::File && metadata.nlink > 1).then_some((metadata.dev, metadata.ino));
         let path = visited.path.to_vec();
-        let entry = Entry { path, kind, mode, uid: 0, gid: 0, mtime, fresh: true, xattrs };
+        let entry = Entry { mode, mtime, fresh: true, xattrs, ..Entry::new(path, kind) };
         Ok(Listed { entry, ignored, stamp, inode })
     }
 }

@@ -15,6 +15,7 @@ const VERSION: u64 = 1;
 /// Bytes of the shortest entry: what bounds the number of entries by the length of the text.
 const MIN_ENTRY: usize = 9;
 
+const FOLLOWS: u8 = 0x80;
 const FRESH: u8 = 0x40;
 const OPAQUE: u8 = 0x20;
 const DIGEST: u8 = 0x10;
@@ -87,7 +88,8 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
         Kind::Fifo => 7,
         Kind::Whiteout => 8,
     };
-    out.push(tag | if entry.fresh { FRESH } else { 0 });
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    out.push(tag | flag(entry.fresh, FRESH) | flag(entry.follows, FOLLOWS));
     match &entry.kind {
         Kind::File { size, digest } => {
             put(out, *size);
@@ -187,7 +189,7 @@ impl<'a> Input<'a> {
     fn entry(&mut self, path: Vec<u8>) -> Result<Entry, DecodeError> {
         let tag = self.byte()?;
         let kind = self.kind(tag)?;
-        let fresh = tag & FRESH != 0;
+        let (fresh, follows) = (tag & FRESH != 0, tag & FOLLOWS != 0);
         let (mode, uid, gid) = (self.small(0o7777)?, self.small(u32::MAX)?, self.small(u32::MAX)?);
         let zigzag = self.number()?;
         let seconds = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
@@ -200,13 +202,13 @@ impl<'a> Input<'a> {
             }
             xattrs.push(pair);
         }
-        Ok(Entry { path, kind, mode, uid, gid, mtime, fresh, xattrs })
+        Ok(Entry { path, kind, mode, uid, gid, mtime, fresh, follows, xattrs })
     }
 
     fn kind(&mut self, tag: u8) -> Result<Kind, DecodeError> {
         let allowed = match tag & KIND {
             1 => OPAQUE,
-            2 => DIGEST,
+            2 => DIGEST | FOLLOWS,
             _ => 0,
         };
         if tag & !(KIND | FRESH | allowed) != 0 {

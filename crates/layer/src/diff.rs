@@ -9,6 +9,7 @@ use jettison_image::Digester;
 use crate::changes::Changes;
 use crate::observe::{DiffOptions, Observer};
 use crate::path::{ancestors, is_below, parent};
+use crate::pyc::find_sources_below;
 use crate::{Entry, Error, Index, Kind, Node, Tree, TreeContent};
 
 /// Bytes compared at once.
@@ -61,7 +62,7 @@ pub fn diff(upper: &Dir, parent: &Tree, content: &TreeContent, options: DiffOpti
         changes.add(entry, changed, below, names(&visited.metadata));
         Ok::<_, Error>(Flow::Descend)
     })?;
-    finish(changes, upper)
+    finish(changes, upper, parent)
 }
 
 /// Lists what a command changed in `root`, a full copy of `parent` that it ran in. `copied` is a time between the end of
@@ -101,13 +102,14 @@ pub fn diff_directory(
     for entry in deletions(parent, &present) {
         changes.add(entry, true, None, None);
     }
-    finish(changes, root)
+    finish(changes, root, parent)
 }
 
 /// Directories that the layer leaves out get the time back that the layers below say: disk and index must agree, or the
 /// next step would take the difference for its own.
-fn finish(changes: Changes<'_>, directory: &Dir) -> Result<Index, Error> {
-    let (index, as_before) = changes.finish();
+fn finish(changes: Changes<'_>, directory: &Dir, parent: &Tree) -> Result<Index, Error> {
+    let (mut index, as_before) = changes.finish();
+    find_sources_below(&mut index, directory, parent)?;
     for entry in as_before {
         directory.open_dir(&entry.path)?.set_mtime(b".", entry.mtime)?;
     }

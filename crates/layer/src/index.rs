@@ -31,6 +31,9 @@ pub struct Entry {
     /// Whether the file came to be during the build (or from the context): the image then shows the build's epoch
     /// instead of `mtime`.
     pub fresh: bool,
+    /// Whether this is a compiled Python file that records the time of a fresh source in a layer below: the record then
+    /// takes the build's epoch too.
+    pub follows: bool,
     /// Extended attributes by name, sorted by name.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -153,6 +156,7 @@ impl Entry {
             gid: 0,
             mtime: Timestamp::default(),
             fresh: false,
+            follows: false,
             xattrs: Vec::new(),
         }
     }

@@ -2,12 +2,15 @@
 //!
 //! Python ignores a compiled file whose record differs from the source's time. Where the source leaves with another
 //! time than it has, the record must follow, or each start of a program would compile anew, and two builds would
-//! differ in their records.
+//! differ in their records. A source of the same layer is found when the layer is written; one of a layer below, as
+//! after `COPY . .` and a RUN that compiles, when the step's changes are listed.
 
 use std::io::{self, Cursor, Read};
 
+use jettison_fs::Dir;
+
 use crate::path::{file_name, join, parent};
-use crate::{Entry, Index, Kind, Times};
+use crate::{Entry, Error, Index, Kind, Times, Tree};
 
 /// A magic number, flags, the source's time in seconds and its length, each of four bytes, little-endian.
 const HEADER: usize = 16;
@@ -15,30 +18,57 @@ const FLAGS: std::ops::Range<usize> = 4..8;
 const TIME: std::ops::Range<usize> = 8..12;
 const LENGTH: std::ops::Range<usize> = 12..16;
 
-/// Returns the content of `entry` as it leaves: of a compiled Python file whose source is in `index` and shows another
-/// time than it has, with that time in its record.
+/// Returns the content of `entry` as it leaves: of a compiled Python file whose source is in `index`, or was seen below,
+/// and shows another time than it has, with that time in its record.
 pub(crate) fn follow_source<'r>(
     mut content: Box<dyn Read + Send + 'r>,
     entry: &Entry,
     index: &Index,
     times: Times,
 ) -> io::Result<Box<dyn Read + Send + 'r>> {
-    let Some(source) = source_of(&entry.path).and_then(|path| index.get(&path)) else { return Ok(content) };
-    if times.of(source) == source.mtime.seconds || entry.size() < HEADER as u64 {
+    let beside = source_of(&entry.path).and_then(|path| index.get(&path));
+    let beside = beside.filter(|source| times.of(source) != source.mtime.seconds);
+    let below = if entry.follows { times.of_fresh() } else { None };
+    if beside.is_none() && below.is_none() || entry.size() < HEADER as u64 {
         return Ok(content);
     }
     let mut header = [0; HEADER];
     content.read_exact(&mut header)?;
-    if records(&header, source) {
-        header[TIME].copy_from_slice(&low_bits(times.of(source)));
+    let beside = beside.filter(|source| records(&header, source)).map(|source| times.of(source));
+    if let Some(time) = beside.or(below) {
+        header[TIME].copy_from_slice(&low_bits(time));
     }
     Ok(Box::new(Cursor::new(header).chain(content)))
 }
 
+/// Marks the compiled files of `index`, whose files are in `root`, that record the time of a fresh source in `parent`.
+pub(crate) fn find_sources_below(index: &mut Index, root: &Dir, parent: &Tree) -> Result<(), Error> {
+    let candidates: Vec<(usize, Entry)> = (0..)
+        .zip(&index.entries)
+        .filter(|(_, entry)| entry.size() >= HEADER as u64)
+        .filter_map(|(number, entry)| {
+            let path = source_of(&entry.path).filter(|path| index.get(path).is_none())?;
+            let source = parent.get(&path)?.content().1;
+            source.fresh.then(|| (number, source.clone()))
+        })
+        .collect();
+    for (number, source) in candidates {
+        let entry = &mut index.entries[number];
+        let mut header = [0; HEADER];
+        let read = root.open_file(&entry.path)?.read_exact(&mut header);
+        read.map_err(|source| Error::content(&entry.path, source))?;
+        entry.follows = records(&header, &source);
+    }
+    Ok(())
+}
+
 /// Tells whether `index` has a compiled Python file that may leave with another record than it has.
 pub fn has_followers(index: &Index) -> bool {
-    let source = |entry: &Entry| source_of(&entry.path).and_then(|path| index.get(&path));
-    index.entries.iter().filter_map(source).any(|source| source.fresh)
+    let follows = |entry: &Entry| {
+        let source = || source_of(&entry.path).and_then(|path| index.get(&path));
+        entry.follows || source().is_some_and(|source| source.fresh)
+    };
+    index.entries.iter().any(follows)
 }
 
 /// Tells whether a header is that of a file compiled from `source` as it is now, and known by its time.
@@ -82,6 +112,7 @@ mod tests {
             gid: 0,
             mtime: Timestamp { seconds, nanoseconds: 7 },
             fresh: true,
+            follows: false,
             xattrs: Vec::new(),
         }
     }
@@ -122,6 +153,20 @@ mod tests {
         let content = compiled(0, 1_700_000_000, 30);
         assert_eq!(leaves(&content, packaged), content, "a source that keeps its time");
         assert_eq!(leaves(&content, file("lib/other.py", 1_700_000_000, 30)), content, "no source");
+    }
+
+    #[test]
+    fn the_record_follows_a_source_of_a_layer_below() {
+        let content = compiled(0, 1_700_000_000, 30);
+        let entry = Entry { follows: true, ..file("m.pyc", 1, content.len() as u64) };
+        let index = Index::from_entries(vec![entry.clone()]);
+        assert!(has_followers(&index));
+        for (times, expected) in [(Times::Epoch(42), compiled(0, 42, 30)), (Times::True, content.clone())] {
+            let mut out = Vec::new();
+            let reader: Box<dyn Read + Send> = Box::new(Cursor::new(content.clone()));
+            follow_source(reader, &entry, &index, times).unwrap().read_to_end(&mut out).unwrap();
+            assert_eq!(out, expected);
+        }
     }
 
     #[test]

@@ -20,6 +20,14 @@ impl Times {
         }
     }
 
+    /// Returns the time that fresh files show where it is not their own, in seconds since 1970.
+    pub(crate) fn of_fresh(self) -> Option<i64> {
+        match self {
+            Times::Epoch(epoch) => Some(epoch),
+            Times::True => None,
+        }
+    }
+
     /// Returns the time that the mark of an opaque directory shows, in seconds since 1970.
     pub(crate) fn of_mark(self, directory: &Entry) -> i64 {
         match self {

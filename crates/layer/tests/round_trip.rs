@@ -55,7 +55,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             let mode = if is_root() { mode } else { mode | 0o700 };
             let mode = if matches!(kind, Kind::Symlink { .. }) { 0o777 } else { mode };
             let mtime = Timestamp { seconds, nanoseconds: 0 };
-            Entry { path, kind, mode, uid: id, gid: id, mtime, fresh: false, xattrs }
+            Entry { mode, uid: id, gid: id, mtime, xattrs, ..Entry::new(path, kind) }
         },
     )
 }
@@ -182,7 +182,10 @@ proptest! {
     #[test]
     fn stored_form_round_trips(entries in prop::collection::vec(entry(), 0..40), fresh in any::<bool>()) {
         let mut index = with_digests(&layer(entries));
-        index.entries.iter_mut().for_each(|entry| entry.fresh = fresh);
+        for entry in &mut index.entries {
+            entry.fresh = fresh;
+            entry.follows = !fresh && matches!(entry.kind, Kind::File { .. });
+        }
         index.entries.push(Entry::new("zz/dev", Kind::BlockDevice { major: 8, minor: 1 << 19 }));
         index.entries.push(whiteout("zz/gone"));
         index.entries.push(Entry { mtime: Timestamp { seconds: -5, nanoseconds: 999_999_999 }, ..opaque("zz/o") });

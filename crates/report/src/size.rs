@@ -152,21 +152,13 @@ pub fn human_size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use jettison_layer::{Entry, Kind, Timestamp};
+    use jettison_layer::{Entry, Kind};
 
     use super::*;
 
     fn layer(id: &str, files: &[(&str, Kind)]) -> StageLayer {
-        let entry = |(path, kind): &(&str, Kind)| Entry {
-            path: path.as_bytes().to_vec(),
-            kind: kind.clone(),
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            mtime: Timestamp::default(),
-            fresh: false,
-            xattrs: Vec::new(),
-        };
+        let entry =
+            |(path, kind): &(&str, Kind)| Entry { mode: 0o644, ..Entry::new(path.as_bytes(), kind.clone()) };
         let index = Index { entries: files.iter().map(entry).collect() };
         StageLayer { id: id.to_owned(), content: LayerContent::Index(Arc::new(index)) }
     }

@@ -87,21 +87,12 @@ impl Filter {
 mod tests {
     use std::sync::Arc;
 
-    use jettison_layer::{Entry, Index, Kind, Timestamp};
+    use jettison_layer::{Entry, Index, Kind};
 
     use super::*;
 
     fn tree() -> Tree {
-        let entry = |path: &str, kind: Kind| Entry {
-            path: path.into(),
-            kind,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            mtime: Timestamp::default(),
-            fresh: false,
-            xattrs: Vec::new(),
-        };
+        let entry = |path: &str, kind: Kind| Entry { mode: 0o755, ..Entry::new(path, kind) };
         let directories =
             ["d", "d/x", "d/x/y", "d/z"].map(|path| entry(path, Kind::Directory { opaque: false }));
         let files = ["d/a.txt", "d/x/b.txt", "d/x/y/c.txt", "d/x/y/c.png", "d/z/e"]

@@ -229,8 +229,7 @@ impl<'a> Placement<'a> {
 
     pub(super) fn entry(&self, path: Vec<u8>, kind: Kind, mode: u32) -> Entry {
         let (uid, gid) = self.owner.unwrap_or_default();
-        let mut entry =
-            Entry { path, kind, mode, uid, gid, mtime: self.now, fresh: true, xattrs: Vec::new() };
+        let mut entry = Entry { mode, uid, gid, mtime: self.now, fresh: true, ..Entry::new(path, kind) };
         if !entry.is_directory() {
             self.dress(&mut entry);
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jettison_image::Platform;
-use jettison_layer::{Entry, Index, Timestamp, compare_paths};
+use jettison_layer::{Entry, Index, compare_paths};
 
 use super::*;
 use crate::elf::Content;
@@ -28,16 +28,7 @@ impl Image {
         {
             self.add(parent, Kind::Directory { opaque: false }, 0o755);
         }
-        self.entries.push(Entry {
-            path: path.as_bytes().to_vec(),
-            kind,
-            mode,
-            uid: 0,
-            gid: 0,
-            mtime: Timestamp::default(),
-            fresh: false,
-            xattrs: Vec::new(),
-        });
+        self.entries.push(Entry { mode, ..Entry::new(path, kind) });
         self
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use jettison_image::{Config, Descriptor, Digest, Platform, Reference, media_type};
-use jettison_layer::{Entry, Index, Kind, Timestamp};
+use jettison_layer::{Entry, Index, Kind};
 use jettison_store::{ImageLayer, ImageRecord, Layer, LayerFacts, Store, TagEntry};
 
 pub const OWNER: &str = "uid 0; 0 0 4294967295";
@@ -26,16 +26,7 @@ pub fn open_on(root: &Path, number: u64) -> Store {
 }
 
 pub fn index_of(path: &str, size: u64) -> Index {
-    let entry = |path: &str, kind| Entry {
-        path: path.as_bytes().to_vec(),
-        kind,
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        mtime: Timestamp::default(),
-        fresh: true,
-        xattrs: vec![],
-    };
+    let entry = |path: &str, kind| Entry { mode: 0o644, fresh: true, ..Entry::new(path, kind) };
     Index {
         entries: vec![
             entry("", Kind::Directory { opaque: false }),
