@@ -201,3 +201,48 @@ fn check_fails_from_the_threshold_on() {
         assert!(output.stdout.contains("DL3047"), "{}", output.stdout);
     }
 }
+
+#[test]
+fn hadolints_configuration_file_is_read() {
+    let bench = Bench::new();
+    let context =
+        Context::of("# hadolint global ignore=DL3025\nFROM quay.io/a\nRUN cd /x\nLABEL version=one\nCMD x\n")
+            .file(
+                ".hadolint.yaml",
+                "trustedRegistries: [docker.io]\nlabel-schema: {version: semver, author: text}\n",
+            );
+    let check = |flags: &[&str]| {
+        let mut command = bench.jettison.command(&[&["check", "--format", "json"], flags].concat());
+        let output = command.current_dir(context.path()).output().unwrap();
+        let found = json(&String::from_utf8(output.stdout).unwrap());
+        let found = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|found| found["code"].as_str().unwrap().starts_with("DL"));
+        let row = |found: &Value| {
+            format!(
+                "{}:{} {}",
+                found["line"],
+                found["code"].as_str().unwrap(),
+                found["level"].as_str().unwrap()
+            )
+        };
+        (output.status.code().unwrap(), found.map(row).collect::<Vec<_>>().join(", "))
+    };
+    let ours = "2:DL3006 warning, 2:DL3026 error, 2:DL3049 info, 3:DL3003 warning, 4:DL3056 warning";
+    assert_eq!(check(&[]), (1, ours.to_owned()));
+    // Another file takes its place.
+    let other = "ignored: [DL3006]\noverride: {style: [DL3003]}\nfailure-threshold: info\ndisable-ignore-pragma: true\n";
+    context.write("other.yaml", other);
+    assert_eq!(check(&["-c", "other.yaml"]), (1, "3:DL3003 style, 5:DL3025 warning".to_owned()));
+    context.write("other.yaml", format!("{other}no-fail: true\n"));
+    assert_eq!(check(&["-c", "other.yaml"]).0, 0);
+    // The flag is stronger.
+    assert_eq!(check(&["-c", "other.yaml", "--failure-threshold", "warning"]).0, 1);
+    context.write("other.yaml", "ignored: DL3006\n");
+    bench
+        .jettison
+        .fails(1, &["check", "-c", context.path().join("other.yaml").to_str().unwrap(), context.argument()])
+        .says("other.yaml: ignored: expected a list");
+}

@@ -7,7 +7,7 @@ use jettison_dockerfile::ignore::Patterns;
 use jettison_dockerfile::parse;
 use jettison_image::Platform;
 use jettison_plan::NetworkMode;
-use jettison_report::lint::{CheckOptions, Checked, Finding, Request, build_checks};
+use jettison_report::lint::{CheckOptions, Checked, Finding, Request, Settings, build_checks};
 use serde_json::Value;
 
 use crate::support::{cases, folder, json, rows, say, text};
@@ -104,6 +104,7 @@ fn check(case: &Case<'_>) -> Checked {
         dockerfile: &parsed,
         plan: &plan,
         every_stage: case.every_stage,
+        settings: Settings::NONE,
         ignore: case.ignore.as_ref(),
     };
     let options = CheckOptions::of(&request).expect("valid options");

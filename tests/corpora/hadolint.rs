@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use jettison_dockerfile::parse;
-use jettison_report::lint::{CheckOptions, Request, all_checks};
+use jettison_report::lint::{CheckOptions, Request, Settings, all_checks};
 
 use crate::build_checks::plan;
 use crate::support::{folder, rows, say, text};
@@ -21,7 +21,13 @@ const UNREADABLE: &str = "DL1000";
 fn findings(dockerfile: &[u8]) -> Vec<(String, u64)> {
     let parsed = parse(dockerfile);
     let plan = plan();
-    let request = Request { dockerfile: &parsed, plan: &plan, every_stage: true, ignore: None };
+    let request = Request {
+        dockerfile: &parsed,
+        plan: &plan,
+        every_stage: true,
+        ignore: None,
+        settings: Settings::NONE,
+    };
     let options = CheckOptions::of(&request).unwrap_or_default();
     let checked = all_checks(&request, &options, &mut |_, _| Ok(None));
     let ours = checked.findings.iter().filter(|finding| finding.rule.name.starts_with("DL"));

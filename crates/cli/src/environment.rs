@@ -43,6 +43,27 @@ impl Environment {
     }
 }
 
+/// Finds hadolint's configuration file where hadolint looks for it: in the working directory, else in the user's home.
+pub fn hadolint_config() -> Option<PathBuf> {
+    let home = variable("HOME").map(PathBuf::from);
+    let below = |folder: &str| home.as_ref().map(|home| home.join(folder));
+    let places = [
+        Some(PathBuf::from(".hadolint")),
+        variable("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| below(".config"))
+            .map(|folder| folder.join("hadolint")),
+        below(".hadolint/hadolint"),
+        below("hadolint/config"),
+        below(".hadolint"),
+    ];
+    let files = places
+        .into_iter()
+        .flatten()
+        .flat_map(|place| ["yaml", "yml"].map(|end| PathBuf::from(format!("{}.{end}", place.display()))));
+    files.into_iter().find(|file| file.is_file())
+}
+
 /// What the environment says of registries: credentials, mirrors, proxies, certificates.
 pub fn registry_settings() -> jettison_ops::RegistrySettings {
     jettison_ops::RegistrySettings::from_env(|name| env::var_os(name))

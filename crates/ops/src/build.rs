@@ -29,7 +29,7 @@ use jettison_sandbox::Identity;
 use jettison_store::{Store, TagEntry};
 
 use self::budgets::baselines;
-pub use self::checks::{Answer, Call, call, check};
+pub use self::checks::{Answer, Call, call, check, hadolint_settings};
 use self::outputs::{Exported, Exporter, names, refuse_unfit};
 use self::record::Recorder;
 pub(crate) use self::sources::{default_dockerfile, ignore_file, read_file};

@@ -18,7 +18,7 @@ mod transfer;
 
 pub use advise::{Advised, advise};
 pub use archives::{Input, Target, load, save};
-pub use build::{Answer, BuildReport, Call, ImageReport, Workplace, build, call, check};
+pub use build::{Answer, BuildReport, Call, ImageReport, Workplace, build, call, check, hadolint_settings};
 pub use diff::diff;
 pub use error::{Error, Faults, SourceFile};
 pub use fix::{FixReport, FixedFile, Measured, Outcome, Tried, fix};

@@ -14,9 +14,12 @@ pub struct CheckArgs {
     /// How to write what was found
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: CheckFormat,
-    /// Fail where a finding is of this level or above
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub failure_threshold: Threshold,
+    /// Fail where a finding is of this level or above (default: what the configuration file says, or info)
+    #[arg(long, value_name = "LEVEL")]
+    pub failure_threshold: Option<Threshold>,
+    /// hadolint's configuration file (default: ".hadolint.yaml" in the working directory, else the user's)
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<String>,
 }
 
 /// `--failure-threshold`, as hadolint has it

@@ -1,19 +1,24 @@
 //! `check`: what all rules say of a Dockerfile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use jettison_ops::lint::{self, Checked, Finding, Level};
+use jettison_ops::lint::{self, Checked, Finding, Level, Settings};
 use jettison_ops::{Diagnostic, Severity, SourceFile};
 
 use crate::args::{CheckArgs, CheckFormat, Threshold};
 use crate::diagnostic;
-use crate::environment::Environment;
+use crate::environment::{Environment, hadolint_config};
 use crate::failure::{Failure, code};
 use crate::output::{print, print_line};
 
 /// Checks a Dockerfile; findings of the threshold's level or above give exit code 1.
 pub fn check(args: &CheckArgs, environment: &Environment) -> Result<u8, Failure> {
-    let (file, checked) = jettison_ops::check(Path::new(&args.path), args.file.as_deref().map(Path::new))?;
+    let settings = match args.config.as_ref().map(PathBuf::from).or_else(hadolint_config) {
+        Some(path) => jettison_ops::hadolint_settings(&path)?,
+        None => Settings::default(),
+    };
+    let dockerfile = args.file.as_deref().map(Path::new);
+    let (file, checked) = jettison_ops::check(Path::new(&args.path), dockerfile, &settings)?;
     match args.format {
         CheckFormat::Text => print(&text(&file, &checked, !environment.no_color))?,
         CheckFormat::Json => print_line(&lint::findings_json(&checked, &file.name).to_string())?,
@@ -24,8 +29,12 @@ pub fn check(args: &CheckArgs, environment: &Environment) -> Result<u8, Failure>
         }
         CheckFormat::Github => print(&lint::github(&checked, &file.name))?,
     }
-    let counts =
-        |finding: &Finding| level(args.failure_threshold).is_some_and(|least| finding.rule.level <= least);
+    let least = match (args.failure_threshold, settings.no_fail) {
+        (Some(threshold), _) => level(threshold),
+        (None, true) => None,
+        (None, false) => settings.failure_threshold.unwrap_or(Some(Level::Info)),
+    };
+    let counts = |finding: &Finding| least.is_some_and(|least| finding.level <= least);
     let failed = checked.error.is_some() || checked.findings.iter().any(counts);
     Ok(if failed { code::FAILED } else { code::OK })
 }
@@ -65,7 +74,7 @@ fn text(file: &SourceFile, checked: &Checked, color: bool) -> String {
 }
 
 fn as_diagnostic(finding: &Finding) -> Diagnostic {
-    let severity = if finding.rule.level == Level::Error { Severity::Error } else { Severity::Warning };
+    let severity = if finding.level == Level::Error { Severity::Error } else { Severity::Warning };
     Diagnostic {
         severity,
         code: finding.rule.name,

@@ -9,7 +9,8 @@ use jettison_dockerfile::{Parsed, Severity};
 use jettison_image::{Config, Platform};
 use jettison_plan::NetworkMode;
 use jettison_report::lint::{
-    self, BuildError, CheckOptions, Checked, Finding, Outline, Request, Target, all_checks, build_checks,
+    self, BuildError, CheckOptions, Checked, Finding, Outline, Request, Settings, Target, all_checks,
+    build_checks,
 };
 
 use super::sources::{default_dockerfile, ignore_file, named_contexts, read_file, sources};
@@ -62,7 +63,13 @@ pub fn call(
         base_config(name, platform, &contexts, settings.pull, &environment).map_err(|error| error.to_string())
     };
     let ignore = sources.context.as_ref().map(|context| &context.ignore);
-    let request = Request { dockerfile: &parsed, plan: &plan, every_stage: method == Call::Check, ignore };
+    let request = Request {
+        dockerfile: &parsed,
+        plan: &plan,
+        every_stage: method == Call::Check,
+        ignore,
+        settings: Settings::NONE,
+    };
     let answer = match method {
         Call::Outline => Answer::Outline(lint::outline(&request, &mut base)),
         _ => Answer::Check(build_checks(&request, &options(&request)?, &mut base)),
@@ -72,7 +79,11 @@ pub fn call(
 
 /// Checks a Dockerfile with all rules, docker's and hadolint's, offline: `path` is a directory with one, or the file itself. Of base images it is
 /// taken that they set no variable but PATH.
-pub fn check(path: &Path, dockerfile: Option<&Path>) -> Result<(SourceFile, Checked), Error> {
+pub fn check(
+    path: &Path,
+    dockerfile: Option<&Path>,
+    settings: &Settings,
+) -> Result<(SourceFile, Checked), Error> {
     let (name, text) = match dockerfile {
         Some(file) => (file.to_owned(), read_file(file)?),
         None if path.is_dir() => default_dockerfile(path)?,
@@ -91,9 +102,16 @@ pub fn check(path: &Path, dockerfile: Option<&Path>) -> Result<(SourceFile, Chec
         extra_hosts: Vec::new(),
         run: jettison_plan::RunOptions::default(),
     };
-    let request = Request { dockerfile: &parsed, plan: &plan, every_stage: true, ignore: ignore.as_ref() };
+    let request =
+        Request { dockerfile: &parsed, plan: &plan, every_stage: true, ignore: ignore.as_ref(), settings };
     let checked = all_checks(&request, &options(&request)?, &mut |_, _| Ok(None));
     Ok((SourceFile { name: name.display().to_string(), text: parsed.text.clone() }, checked))
+}
+
+/// Reads a configuration file of hadolint.
+pub fn hadolint_settings(path: &Path) -> Result<Settings, Error> {
+    let text = read_file(path)?;
+    Settings::parse(&text).map_err(|error| Error::request(format!("{}: {error}", path.display())))
 }
 
 /// Runs the checks of a build whose Dockerfile says `error=true`, and fails if they find anything. Tells whether there
@@ -126,7 +144,13 @@ pub(super) fn of_build(
 
 fn lint_request(request: &jettison_build::Request) -> Request<'_> {
     let ignore = request.context.as_ref().map(|context| &context.ignore);
-    Request { dockerfile: &request.dockerfile, plan: &request.plan, every_stage: false, ignore }
+    Request {
+        dockerfile: &request.dockerfile,
+        plan: &request.plan,
+        every_stage: false,
+        ignore,
+        settings: Settings::NONE,
+    }
 }
 
 /// A base image that cannot be had is the build's affair.

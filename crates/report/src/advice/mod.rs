@@ -98,6 +98,7 @@ pub fn advice_findings(advice: &[Advice], dockerfile: Option<&Parsed>) -> Checke
     let lines = dockerfile.map(|parsed| LineIndex::new(&parsed.text));
     let finding = |advice: &Advice| Finding {
         rule: advice.rule,
+        level: advice.rule.level,
         message: format!("{}{}. {}", text::cost(advice), advice.why, advice.rewrite),
         span: advice.span.unwrap_or_default(),
         lines: match (&lines, advice.span) {

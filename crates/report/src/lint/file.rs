@@ -9,7 +9,7 @@ use jettison_dockerfile::{Diagnostic, Instruction, Kind, LineIndex, Parsed, Seve
 use jettison_image::{Platform, Reference};
 use jettison_plan::{Env, Stage, Words, context_key, globals};
 
-use super::hadolint::{Placed, place};
+use super::hadolint::{Placed, Settings, place};
 use super::walk::{Mismatch, Visit, Walk};
 use super::{BaseLookup, Request};
 
@@ -36,6 +36,8 @@ pub(crate) struct File<'a> {
     pub(crate) parsed: &'a Parsed,
     pub(crate) lines: LineIndex<'a>,
     pub(crate) ignore: Option<&'a Patterns>,
+    /// hadolint's.
+    pub(crate) settings: &'a Settings,
     /// Whether BuildKit's first pass reads it: else no check runs.
     pub(crate) readable: bool,
     /// The instructions before the first that is wrong in itself.
@@ -71,6 +73,7 @@ impl<'a> File<'a> {
             parsed,
             lines: LineIndex::new(&parsed.text),
             ignore: request.ignore,
+            settings: request.settings,
             readable: true,
             instructions: &parsed.dockerfile.instructions,
             stages: Vec::new(),

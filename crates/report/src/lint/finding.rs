@@ -75,6 +75,8 @@ impl Hit {
 pub struct Finding {
     /// The rule.
     pub rule: &'static Rule,
+    /// The rule's level, unless settings say another.
+    pub level: Level,
     /// What is wrong here.
     pub message: String,
     /// The place.
@@ -84,5 +86,5 @@ pub struct Finding {
 }
 
 pub(crate) fn locate(rule: &'static Rule, hit: Hit, lines: &LineIndex<'_>) -> Finding {
-    Finding { rule, message: hit.message, span: hit.span, lines: lines.lines(hit.span) }
+    Finding { rule, level: rule.level, message: hit.message, span: hit.span, lines: lines.lines(hit.span) }
 }

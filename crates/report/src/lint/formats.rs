@@ -9,7 +9,7 @@ pub fn findings_json(checked: &Checked, name: &str) -> Value {
     let row = |finding: &Finding| {
         json!({
             "file": name, "line": finding.lines.0, "endLine": finding.lines.1, "code": finding.rule.name,
-            "level": finding.rule.level.name(), "message": finding.message, "url": finding.rule.url,
+            "level": finding.level.name(), "message": finding.message, "url": finding.rule.url,
         })
     };
     let error = |error: &BuildError| {
@@ -47,7 +47,7 @@ pub fn sarif(checked: &Checked, name: &str) -> Value {
     };
     let finding = |finding: &Finding| {
         json!({
-            "ruleId": finding.rule.name, "level": sarif_level(finding.rule.level),
+            "ruleId": finding.rule.name, "level": sarif_level(finding.level),
             "message": { "text": finding.message }, "locations": place(finding.lines.0, finding.lines.1),
         })
     };
@@ -99,7 +99,7 @@ pub fn github(checked: &Checked, name: &str) -> String {
     let mut text = String::new();
     let file = property(name);
     for finding in &checked.findings {
-        let command = match finding.rule.level {
+        let command = match finding.level {
             Level::Error => "error",
             Level::Warning => "warning",
             Level::Info | Level::Style | Level::Ignore => "notice",
@@ -129,8 +129,13 @@ mod tests {
 
     fn checked() -> Checked {
         let rule = BUILD_CHECKS.iter().find(|rule| rule.name == "UndefinedVar").expect("a rule");
-        let finding =
-            Finding { rule, message: "50% of\nit".to_owned(), span: Default::default(), lines: (2, 3) };
+        let finding = Finding {
+            rule,
+            level: rule.level,
+            message: "50% of\nit".to_owned(),
+            span: Default::default(),
+            lines: (2, 3),
+        };
         let error = BuildError { message: "no".to_owned(), span: Default::default(), line: 1 };
         Checked { findings: vec![finding], error: Some(error) }
     }

@@ -27,6 +27,7 @@ pub use finding::{Finding, Level, Rule};
 pub use formats::{findings_json, github, sarif};
 pub use hadolint::RULES as HADOLINT_RULES;
 pub(crate) use hadolint::run_text;
+pub use hadolint::{Settings, SettingsError};
 pub use options::{CheckOptions, OptionsError};
 pub use outline::{Outline, OutlineArg, OutlineMount, outline};
 pub use targets::{Target, targets};
@@ -43,6 +44,8 @@ pub struct Request<'a> {
     pub every_stage: bool,
     /// The context's ignore file, where there is a context.
     pub ignore: Option<&'a Patterns>,
+    /// The settings of hadolint's rules.
+    pub settings: &'a Settings,
 }
 
 /// Returns the config of a base image, or none where it is not at hand. An error ends the checks as it ends a build.
@@ -69,8 +72,12 @@ pub fn build_checks(request: &Request<'_>, options: &CheckOptions, base: &mut Ba
 pub fn all_checks(request: &Request<'_>, options: &CheckOptions, base: &mut BaseLookup<'_>) -> Checked {
     let file = File::read(request, base);
     let pragmas = hadolint::Pragmas::read(&file);
+    let settings = request.settings;
     let mut findings = run(HADOLINT_RULES, &file, options);
-    findings.retain(|finding| pragmas.allow(finding.rule.name, finding.lines.0));
+    findings.retain_mut(|finding| {
+        let silenced = settings.honours_pragmas() && !pragmas.allow(finding.rule.name, finding.lines.0);
+        !silenced && settings.weigh(finding)
+    });
     findings.splice(0..0, run(BUILD_CHECKS, &file, options));
     Checked { findings: by_line(findings), error: file.error }
 }
@@ -78,7 +85,9 @@ pub fn all_checks(request: &Request<'_>, options: &CheckOptions, base: &mut Base
 fn run(rules: &'static [Rule], file: &File<'_>, options: &CheckOptions) -> Vec<Finding> {
     let mut findings = Vec::new();
     for rule in rules {
-        let hits = (rule.check)(file).into_iter().filter(|hit| options.allow(rule, &hit.comments));
+        let hits = (rule.check)(file)
+            .into_iter()
+            .filter(|hit| options.allow(rule, file.settings.asks_for(rule.name), &hit.comments));
         findings.extend(hits.map(|hit| finding::locate(rule, hit, &file.lines)));
     }
     findings

@@ -82,11 +82,11 @@ impl CheckOptions {
     }
 
     /// Tells whether a finding of a rule counts. The first comment above the instruction that is a check directive has a
-    /// say too; one that cannot be understood has none.
-    pub(crate) fn allow(&self, rule: &Rule, comments: &[String]) -> bool {
+    /// say too; one that cannot be understood has none. An experimental rule runs also if it `is_asked_for` elsewhere.
+    pub(crate) fn allow(&self, rule: &Rule, is_asked_for: bool, comments: &[String]) -> bool {
         let own = comments.iter().find_map(|comment| check_comment(comment));
         let own = own.and_then(|text| CheckOptions::parse(text).ok()).unwrap_or_default();
-        if rule.experimental {
+        if rule.experimental && !is_asked_for {
             return self.experimental.contains(rule.name) || own.experimental.contains(rule.name);
         }
         !self.skip.contains(rule.name) && !own.skip.contains(rule.name)
@@ -117,7 +117,7 @@ mod tests {
     fn allowed(options: &str, comments: &[&str], rule: &str) -> bool {
         let rule = BUILD_CHECKS.iter().find(|known| known.name == rule).expect("a rule");
         let comments: Vec<String> = comments.iter().map(|&comment| comment.to_owned()).collect();
-        CheckOptions::parse(options).expect("valid options").allow(rule, &comments)
+        CheckOptions::parse(options).expect("valid options").allow(rule, false, &comments)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jettison_image::{Config, Platform};
 use jettison_plan::NetworkMode;
 
 use super::RULES;
-use crate::lint::{CheckOptions, Checked, Request, build_checks};
+use crate::lint::{CheckOptions, Checked, Request, Settings, build_checks};
 
 fn check(dockerfile: &str, base: Option<&Config>) -> Checked {
     let parsed = parse(dockerfile.as_bytes());
@@ -25,7 +25,13 @@ fn check(dockerfile: &str, base: Option<&Config>) -> Checked {
         extra_hosts: Vec::new(),
         run: jettison_plan::RunOptions::default(),
     };
-    let request = Request { dockerfile: &parsed, plan: &plan, every_stage: true, ignore: Some(&ignore) };
+    let request = Request {
+        dockerfile: &parsed,
+        plan: &plan,
+        every_stage: true,
+        ignore: Some(&ignore),
+        settings: Settings::NONE,
+    };
     let options = CheckOptions::of(&request).expect("valid options");
     build_checks(&request, &options, &mut |_, _| Ok(base.cloned()))
 }

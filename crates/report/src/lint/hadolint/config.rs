@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jettison_dockerfile::{Command, Healthcheck, Kind};
 
+use super::images;
 use super::placed::{Placed, each, each_plain, plain, unquoted};
 use crate::lint::file::File;
 use crate::lint::finding::Hit;
@@ -167,11 +168,25 @@ fn is_label_name(name: &str) -> bool {
         && !reserved.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// DL3057
+/// DL3057, of each stage. A HEALTHCHECK is one of the stages that start from it, and of those that it starts from, as hadolint
+/// has it.
 pub(super) fn no_healthcheck(file: &File<'_>) -> Vec<Hit> {
-    let found = plain(file).any(|placed| matches!(placed.instruction.kind, Kind::Healthcheck(_)));
-    let last = plain(file).filter(|placed| matches!(placed.instruction.kind, Kind::From { .. })).last();
-    last.filter(|_| !found).map(|from| from.hit("the image has no HEALTHCHECK")).into_iter().collect()
+    let mut stages: Vec<(images::Origin<'_, '_>, bool)> = Vec::new();
+    for placed in plain(file) {
+        if let Some(origin) = images::origin(placed) {
+            let inherits = stages.iter().any(|(known, checked)| known.name == Some(origin.base) && *checked);
+            stages.push((origin, inherits));
+        } else if matches!(placed.instruction.kind, Kind::Healthcheck(_)) {
+            let mut next = stages.len().checked_sub(1);
+            while let Some(at) = next {
+                stages[at].1 = true;
+                let base = stages[at].0.base;
+                next = stages[..at].iter().rposition(|(known, _)| known.name == Some(base));
+            }
+        }
+    }
+    let unchecked = stages.iter().filter(|(_, checked)| !checked);
+    unchecked.map(|(stage, _)| stage.placed.hit("the image has no HEALTHCHECK")).collect()
 }
 
 /// Parts of names that tell of a secret, in lower case.

@@ -4,16 +4,20 @@
 mod commands;
 mod config;
 mod images;
+mod labels;
 mod languages;
 mod packages;
 mod placed;
 mod pragma;
+mod settings;
 mod transfers;
+mod yaml;
 
 use super::finding::{Level, Rule};
 
 pub(crate) use placed::{Placed, place, run_text};
 pub(crate) use pragma::Pragmas;
+pub use settings::{Settings, SettingsError};
 
 /// A rule as data; those of level `ignore` run only if `# check=experimental=` names them.
 macro_rules! rule {
@@ -56,6 +60,7 @@ pub const RULES: &[Rule] = &[
     rule!("DL3023", Error, transfers::from_itself, "COPY --from cannot name its own stage"),
     rule!("DL3024", Error, images::duplicate, "Names of stages should be unique"),
     rule!("DL3025", Warning, config::shell_form, "Commands in JSON form get signals"),
+    rule!("DL3026", Error, images::untrusted, "Base images should come from trusted registries"),
     rule!("DL3027", Warning, commands::apt, "apt is for people; apt-get and apt-cache are for scripts"),
     rule!("DL3028", Warning, languages::gem_version, "gem should install named versions"),
     rule!("DL3029", Warning, images::platform, "FROM should not fix the platform"),
@@ -76,7 +81,21 @@ pub const RULES: &[Rule] = &[
     rule!("DL3046", Warning, commands::high_id, "useradd without -l makes huge files for a high user id"),
     rule!("DL3047", Info, commands::wget, "wget without --progress fills the log"),
     rule!("DL3048", Style, config::label, "Names of labels are lower case, with dots and hyphens"),
+    rule!("DL3049", Info, labels::missing, "An image should have the labels of the schema"),
+    rule!("DL3050", Info, labels::superfluous, "An image should have no labels but those of the schema"),
+    rule!("DL3051", Warning, labels::empty, "A label of the schema should not be empty"),
+    rule!("DL3052", Warning, labels::url, "A label of the format `url` is a URL"),
+    rule!("DL3053", Warning, labels::time, "A label of the format `rfc3339` is a time of RFC 3339"),
+    rule!(
+        "DL3054",
+        Warning,
+        labels::licence,
+        "A label of the format `spdx` is a licence's identifier of SPDX"
+    ),
+    rule!("DL3055", Warning, labels::hash, "A label of the format `hash` is a commit of git"),
+    rule!("DL3056", Warning, labels::version, "A label of the format `semver` is a semantic version"),
     rule!("DL3057", Ignore, config::no_healthcheck, "An image should have a HEALTHCHECK"),
+    rule!("DL3058", Warning, labels::email, "A label of the format `email` is an address of RFC 5322"),
     rule!("DL3059", Info, commands::consecutive, "RUN instructions in a row can be one"),
     rule!("DL3060", Info, languages::yarn_cache, "yarn should leave no cache behind"),
     rule!("DL3061", Error, images::order, "A Dockerfile begins with FROM or ARG"),
