@@ -79,8 +79,12 @@ impl Blobs {
         })
     }
 
-    /// Stores `bytes` and returns their digest.
+    /// Stores `bytes`, unless they are there, and returns their digest.
     pub fn write(&self, bytes: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(bytes);
+        if self.has(&digest)? {
+            return Ok(digest);
+        }
         let mut writer = self.writer()?;
         writer.write_all(bytes).context("write", &writer.temporary.0)?;
         Ok(writer.commit(None)?.0)

@@ -21,8 +21,8 @@ pub struct LayerDraft {
 
 impl LayerDraft {
     pub(crate) fn new(store: &Store) -> Result<LayerDraft> {
-        let draft = LayerDraft { store: store.clone(), folder: store.inner.temporary()? };
-        for folder in [&draft.folder, &draft.layer_folder(), &draft.fs(), &draft.work()] {
+        let draft = LayerDraft::without_fs(store)?;
+        for folder in [&draft.fs(), &draft.work()] {
             fs::create_dir(folder).context("create", folder)?;
         }
         // An overlay shows the mode of its upper directory as that of its root, whatever our umask.
@@ -31,14 +31,21 @@ impl LayerDraft {
         Ok(draft)
     }
 
+    /// The draft of a layer whose content is elsewhere.
+    pub(crate) fn without_fs(store: &Store) -> Result<LayerDraft> {
+        let draft = LayerDraft { store: store.clone(), folder: store.inner.temporary()? };
+        fs::create_dir(&draft.folder).context("create", &draft.folder)?;
+        Ok(draft)
+    }
+
     /// Returns the empty directory that takes the content, in overlay form: an overlay's `upperdir`.
     pub fn fs(&self) -> PathBuf {
-        self.layer_folder().join("fs")
+        self.folder.join("fs")
     }
 
     /// Returns an empty directory on the same file system, for what is not part of the layer: an overlay's `workdir`.
     pub fn work(&self) -> PathBuf {
-        self.folder.join("work")
+        self.folder.with_extension("work")
     }
 
     /// Makes it a layer with an ID of its own.
@@ -53,14 +60,12 @@ impl LayerDraft {
                 return Err(Error::NoSuchBlob(blob));
             }
         }
-        let meta = layer::describe(&self.layer_folder(), facts, index)?;
+        let meta = layer::describe(&self.folder, facts, index)?;
         self.store.grow(if self.fs().is_dir() { meta.disk_size } else { 0 });
         let target = self.store.inner.layout.layer(&id);
-        self.store.inner.publish(&Object::Layer(id.clone()), || {
-            match fs::rename(self.layer_folder(), &target) {
-                Err(_) if target.is_dir() => Ok(()),
-                result => result.context("write", &target),
-            }
+        self.store.inner.publish(&Object::Layer(id.clone()), || match fs::rename(&self.folder, &target) {
+            Err(_) if target.is_dir() => Ok(()),
+            result => result.context("write", &target),
         })?;
         let layer = self.store.layer(&id)?.ok_or(Error::NoSuchLayer(id))?;
         if layer.fs().is_none() && self.fs().is_dir() {
@@ -68,20 +73,12 @@ impl LayerDraft {
         }
         Ok(layer)
     }
-
-    /// Makes it the draft of a layer without a directory.
-    pub(crate) fn forget_fs(&self) -> Result<()> {
-        fs::remove_dir(self.fs()).context("remove", &self.fs())
-    }
-
-    fn layer_folder(&self) -> PathBuf {
-        self.folder.join("layer")
-    }
 }
 
 impl Drop for LayerDraft {
     fn drop(&mut self) {
         // What cannot be removed now goes with the session's folder, and an error here has nobody to read it.
+        let _ = session::remove_tree(&self.work());
         let _ = session::remove_tree(&self.folder);
     }
 }

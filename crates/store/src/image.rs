@@ -55,10 +55,16 @@ impl ImageRecord {
 }
 
 impl Store {
-    /// Stores an image whose config, layers and pulled blobs are in the store, in the place of an older record.
+    /// Stores an image whose config, layers and pulled blobs are in the store, in the place of an older record. One that
+    /// says the same stays, with the time when it came: a build that changed nothing leaves nothing to sync.
     pub fn put_image(&self, image: &ImageRecord) -> Result<()> {
         if let Some(missing) = self.missing(image)? {
             return Err(missing);
+        }
+        if let Some(known) = self.image(&image.config)?
+            && known == (ImageRecord { stored: known.stored, ..image.clone() })
+        {
+            return Ok(());
         }
         // Plain structs with string keys: serialising to memory has nothing that can fail.
         let bytes = serde_json::to_vec(image).expect("image records are plain data");

@@ -4,14 +4,20 @@
 //! not. So before an object gets its name, an empty file with the object's name is made under this boot's ID; file
 //! systems keep the order of such changes. One `syncfs` later the empty files go. Who finds some of another boot
 //! removes the objects they name.
+//!
+//! All are links to one file: a new one for each object would be the dearest part of making a small layer on ext4.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::files;
 use crate::gate::{Gate, Taking};
 use crate::object::Object;
+
+/// The file that notes are links to. No object has such a name.
+const ANCHOR: &str = "note";
 
 /// The journal of the running boot.
 #[derive(Debug)]
@@ -28,13 +34,15 @@ impl Journal {
     /// the note away.
     pub(crate) fn note(&self, object: &Object, _gate: &Taking) -> Result<()> {
         let path = self.folder.join(object.to_string());
-        match File::create(&path) {
-            Ok(_) => Ok(()),
-            Err(error) if files::is_absent(&error) => {
+        match fs::hard_link(self.folder.join(ANCHOR), &path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // The first of this boot, or as many links as a file can have.
+            Err(_) => {
                 files::make_folder(&self.folder)?;
+                File::create(self.folder.join(ANCHOR)).context("create", &self.folder)?;
                 File::create(&path).map(drop).context("create", &path)
             }
-            Err(error) => Err(Error::io("create", &path, error)),
         }
     }
 
@@ -42,7 +50,9 @@ impl Journal {
     pub(crate) fn sync(&self, gate: &Gate) -> Result<()> {
         let noted = {
             let _all_named = gate.discard()?;
-            files::names(&self.folder)?
+            let mut noted = files::names(&self.folder)?;
+            noted.retain(|name| name != ANCHOR);
+            noted
         };
         if noted.is_empty() {
             return Ok(());

@@ -170,9 +170,7 @@ impl Store {
     /// Adds a layer whose content is a blob of `facts`, not unpacked so far. If another process added it first, that
     /// one is returned.
     pub fn add_layer(&self, id: LayerId, facts: LayerFacts, index: &Index) -> Result<Layer> {
-        let draft = self.draft_layer()?;
-        draft.forget_fs()?;
-        draft.commit_as(id, facts, index)
+        LayerDraft::without_fs(self)?.commit_as(id, facts, index)
     }
 }
 

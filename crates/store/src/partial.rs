@@ -107,6 +107,11 @@ impl Partial {
         &self.digester
     }
 
+    /// Returns the file to which the bytes are added, for readers that follow.
+    pub fn file(&self) -> Result<File> {
+        self.file.try_clone().context("open", &self.path)
+    }
+
     /// Throws away the bytes that are there: the server starts from the beginning, or they were wrong.
     pub fn restart(&mut self) -> Result<()> {
         self.file.set_len(0).context("truncate", &self.path)?;

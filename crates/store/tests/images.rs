@@ -28,6 +28,27 @@ fn an_image_needs_what_it_names() {
 }
 
 #[test]
+fn what_is_there_already_leaves_nothing_to_sync() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let first = image(&store, "a", &[&layer(&store, "one")]);
+    store.sync().unwrap();
+    let again = ImageRecord { stored: first.stored + 1, ..first.clone() };
+    store.put_image(&again).unwrap();
+    store.blobs().write(&store.config_bytes(&first).unwrap()).unwrap();
+    let unsynced = std::fs::read_dir(root.path().join("v1/unsynced")).unwrap().next().unwrap().unwrap();
+    assert_eq!(
+        std::fs::read_dir(unsynced.path()).unwrap().count(),
+        1,
+        "only the file that notes are links to"
+    );
+    assert_eq!(store.image(&first.config).unwrap(), Some(first.clone()), "it came only once");
+    let other = ImageRecord { build: Some("of another build".into()), ..again };
+    store.put_image(&other).unwrap();
+    assert_eq!(store.image(&first.config).unwrap(), Some(other));
+}
+
+#[test]
 fn names_of_all_kinds_round_trip() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
