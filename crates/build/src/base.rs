@@ -1,7 +1,9 @@
 //! Base images: what a reference stands for, and the download of its blobs.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::thread;
 
 use jettison_image::{Config, Descriptor, Digest, Digester, MediaType, Platform, RawManifest, Reference};
 use jettison_plan::ImageSource;
@@ -9,6 +11,7 @@ use jettison_registry::{BlobSink, Cancel, Client};
 use jettison_store::{Archive, Download, ImageRecord, LayerId, Object, Partial, Store};
 use serde::{Deserialize, Serialize};
 
+use crate::growing::{GrowingFile, Growth};
 use crate::{Error, NamedContext};
 
 /// The kind of records that remember what a tag stood for.
@@ -186,30 +189,73 @@ impl Images<'_> {
     ) -> Result<(), Error> {
         match self.store.blobs().partial(&blob.digest)? {
             Download::Present => Ok(()),
-            Download::Needed(partial) => {
-                let mut sink = PartialSink(partial);
-                self.client.fetch_blob(from, blob, &mut sink, progress, self.cancel)?;
-                sink.0.commit()?;
-                Ok(())
+            Download::Needed(partial) => self.complete(from, blob, progress, partial, &Growth::default()),
+        }
+    }
+
+    /// Brings a blob into the store, and calls `read` with its bytes as they come; a second time if what came first was
+    /// wrong. What `read` makes counts only if the whole blob turns out right.
+    pub(crate) fn while_downloading<T: Send>(
+        &self,
+        from: &Reference,
+        blob: &Descriptor,
+        progress: &(dyn Fn(u64) + Sync),
+        read: &(dyn Fn(Box<dyn Read + Send>) -> Result<T, Error> + Sync),
+    ) -> Result<T, Error> {
+        if let Download::Needed(partial) = self.store.blobs().partial(&blob.digest)? {
+            let growth = Arc::new(Growth::default());
+            let file = Box::new(GrowingFile::new(partial.file()?, growth.clone()));
+            let made = thread::scope(|scope| {
+                let reading = scope.spawn(move || read(file));
+                let completed = self.complete(from, blob, progress, partial, &growth);
+                growth.end();
+                let made = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                completed.map(|()| made)
+            })?;
+            if !growth.was_restarted() {
+                return made;
             }
         }
+        read(Box::new(self.store.blobs().open(&blob.digest)?))
+    }
+
+    /// Downloads what is missing of a blob.
+    fn complete(
+        &self,
+        from: &Reference,
+        blob: &Descriptor,
+        progress: &(dyn Fn(u64) + Sync),
+        partial: Partial,
+        growth: &Growth,
+    ) -> Result<(), Error> {
+        growth.reach(partial.offset());
+        let mut sink = PartialSink { partial, growth };
+        self.client.fetch_blob(from, blob, &mut sink, progress, self.cancel)?;
+        sink.partial.commit()?;
+        Ok(())
     }
 }
 
 /// A blob that continues where an earlier download stopped.
-struct PartialSink(Partial);
+struct PartialSink<'a> {
+    partial: Partial,
+    growth: &'a Growth,
+}
 
-impl BlobSink for PartialSink {
+impl BlobSink for PartialSink<'_> {
     fn resume(&mut self) -> io::Result<(u64, Digester)> {
-        Ok((self.0.offset(), self.0.digester().clone()))
+        Ok((self.partial.offset(), self.partial.digester().clone()))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        self.partial.write_all(bytes)?;
+        self.growth.reach(self.partial.offset());
+        Ok(())
     }
 
     fn restart(&mut self) -> io::Result<()> {
-        self.0.restart().map_err(io::Error::other)
+        self.growth.restart();
+        self.partial.restart().map_err(io::Error::other)
     }
 }
 

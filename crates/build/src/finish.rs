@@ -56,10 +56,9 @@ pub(crate) fn finish(engine: &Engine<'_>, snapshots: &[Snapshot]) -> Result<Vec<
 fn image(engine: &Engine<'_>, plan: &ImagePlan, snapshots: &[Snapshot]) -> Result<Built, Error> {
     let target = &plan.stages[plan.target];
     let snapshot = &snapshots[target.node];
-    let mut layers = Vec::new();
-    for at in 0..snapshot.layers().len() {
-        layers.push(engine.image_layer(snapshot, at)?);
-    }
+    engine.take_diff_ids(snapshot)?;
+    let layers = (0..snapshot.layers().len()).map(|at| engine.image_layer(snapshot, at));
+    let layers = layers.collect::<Result<Vec<_>, _>>()?;
     let mut config = target.config.clone();
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
     match engine.request.created {
@@ -137,6 +136,21 @@ impl Engine<'_> {
             None => Ok(self.store.layer(&cell.id)?.map(|layer| layer.meta().facts.made)),
         };
         snapshot.layers().iter().map(made).collect()
+    }
+
+    /// Takes the digests of all tars that nobody has written before, at once.
+    fn take_diff_ids(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let mut new = Vec::new();
+        for (at, cell) in snapshot.layers().iter().enumerate().filter(|(_, cell)| cell.base.is_none()) {
+            let known = self.store.layer(&cell.id)?.is_some_and(|layer| {
+                let facts = &layer.meta().facts;
+                facts.pulled.is_some() || facts.diff_id(self.request.times).is_some()
+            });
+            if !known {
+                new.push(at);
+            }
+        }
+        self.layers.each(new, &|at| self.diff_id(snapshot, at, &snapshot.layers()[at]).map(drop))
     }
 
     /// Returns the digest of a layer's tar, writing it to nowhere if nobody has before.

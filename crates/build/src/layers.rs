@@ -2,8 +2,8 @@
 //!
 //! Nothing is downloaded, indexed or unpacked before somebody asks for just that.
 
-use std::collections::HashMap;
-use std::io;
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,10 +12,10 @@ use std::thread;
 use jettison_fs::Dir;
 use jettison_image::{Descriptor, Digest, Reference, chain_id};
 use jettison_layer::{
-    Content, DirContent, Index, LayerTar, NoSink, Ownership, TarContent, Tree, TreeContent,
+    Content, DirContent, Index, LayerTar, NoSink, Ownership, TarContent, Tree, TreeContent, Unpacked,
 };
 use jettison_sandbox::Identity;
-use jettison_store::{Layer, LayerFacts, LayerId, Object, PulledBlob, Store};
+use jettison_store::{Layer, LayerDraft, LayerFacts, LayerId, Object, PulledBlob, Store};
 
 use crate::base::{BaseContent, BaseImage, Images};
 use crate::{Error, keys};
@@ -69,6 +69,13 @@ impl Snapshot {
         let id = layers.iter().fold(keys::empty_tree(), |below, cell| keys::tree(&below, cell.id.as_str()));
         Snapshot { id, layers: Arc::new(layers) }
     }
+}
+
+/// A base image's layer that is unpacked, but knows nothing yet of the tree below it.
+struct New {
+    draft: LayerDraft,
+    target: Dir,
+    unpacked: Unpacked,
 }
 
 /// Told what is downloaded: the blob, bytes so far, bytes in all.
@@ -177,24 +184,32 @@ impl<'a> Layers<'a> {
         if let Some(index) = cell.index.get() {
             return Ok(index.clone());
         }
-        let _busy = lock(&cell.busy);
-        if let Some(index) = cell.index.get() {
-            return Ok(index.clone());
+        // What is in the store is read without waiting for anybody: see `unpack_all`.
+        if let Some(index) = self.stored_index(cell)? {
+            return Ok(index);
         }
-        let index = match (self.store.layer(&cell.id)?, &cell.base) {
-            (Some(layer), _) => layer.index()?,
-            (None, Some(base)) => {
-                self.fetch(base)?;
-                let mut tar = self.open_blob(base)?;
-                let index = jettison_layer::read_layer(&mut tar, &mut NoSink)?.index;
-                verify(tar, base)?;
-                self.store.add_layer(cell.id.clone(), facts(base), &index)?;
-                self.keep_base(cell)?;
-                index
-            }
-            (None, None) => return Err(gone(cell)),
-        };
+        let _busy = lock(&cell.busy);
+        if let Some(index) = self.stored_index(cell)? {
+            return Ok(index);
+        }
+        let base = cell.base.as_ref().ok_or_else(|| gone(cell))?;
+        let index = self.while_fetching(base, &|mut tar| {
+            let index = jettison_layer::read_layer(&mut tar, &mut NoSink)?.index;
+            verify(tar, base)?;
+            Ok(index)
+        })?;
+        self.store.add_layer(cell.id.clone(), facts(base), &index)?;
+        self.keep_base(cell)?;
         Ok(cell.index.get_or_init(|| Arc::new(index)).clone())
+    }
+
+    fn stored_index(&self, cell: &Cell) -> Result<Option<Arc<Index>>, Error> {
+        if let Some(index) = cell.index.get() {
+            return Ok(Some(index.clone()));
+        }
+        let Some(layer) = self.store.layer(&cell.id)? else { return Ok(None) };
+        let index = Arc::new(layer.index()?);
+        Ok(Some(cell.index.get_or_init(|| index).clone()))
     }
 
     /// Has the store keep a base image's layer as part of the cache, for stages whose image is not kept.
@@ -229,10 +244,28 @@ impl<'a> Layers<'a> {
                 self.images.download(from, &base.descriptor, &|done| (self.progress)(&base.descriptor, done))
             }
             None if self.store.blobs().has(&base.descriptor.digest)? => Ok(()),
-            None => {
-                let why = format!("blob {} is gone from the store", base.descriptor.digest);
-                Err(Error::Image { image: base.diff_id.to_string(), why })
+            None => Err(blob_gone(base)),
+        }
+    }
+
+    /// Brings the blob of a base image's layer into the store, and meanwhile calls `read` with the tar in it; a second
+    /// time if the download had to start again.
+    fn while_fetching<T: Send>(
+        &self,
+        base: &BaseBlob,
+        read: &(dyn Fn(LayerTar<'_>) -> Result<T, Error> + Sync),
+    ) -> Result<T, Error> {
+        let read =
+            |blob: Box<dyn Read + Send>| read(LayerTar::new(blob).map_err(|why| unreadable(base, &why))?);
+        match &base.from {
+            Some(from) => {
+                let progress = |done| (self.progress)(&base.descriptor, done);
+                self.images.while_downloading(from, &base.descriptor, &progress, &read)
             }
+            None if self.store.blobs().has(&base.descriptor.digest)? => {
+                read(Box::new(self.store.blobs().open(&base.descriptor.digest)?))
+            }
+            None => Err(blob_gone(base)),
         }
     }
 
@@ -244,12 +277,7 @@ impl<'a> Layers<'a> {
             .map(|at| Ok((at, self.directory(&cells[at])?)))
             .filter_map(absent)
             .collect::<Result<_, Error>>()?;
-        let blobs: Vec<&BaseBlob> = missing.iter().filter_map(|at| cells[*at].base.as_ref()).collect();
-        self.each(blobs, &|blob| self.fetch(blob))?;
-        // Lowest first: what a tar leaves open is filled in from the tree below it.
-        for at in missing {
-            self.unpack(snapshot, at)?;
-        }
+        self.unpack_all(snapshot, &missing)?;
         cells.iter().map(|cell| self.directory(cell)?.ok_or_else(|| gone(cell))).collect()
     }
 
@@ -297,60 +325,78 @@ impl<'a> Layers<'a> {
         Ok(found.map(|directory| cell.directory.get_or_init(|| directory).clone()))
     }
 
-    /// Unpacks layer number `at` onto the tree below it.
-    fn unpack(&self, snapshot: &Snapshot, at: usize) -> Result<(), Error> {
-        let cell = &snapshot.layers()[at];
-        let _busy = lock(&cell.busy);
-        let stored = self.store.layer(&cell.id)?;
-        if stored.as_ref().is_some_and(|layer| layer.fs().is_some()) {
-            return Ok(());
-        }
-        let draft = self.store.draft_layer()?;
-        let target = Dir::open(&draft.fs())?;
-        match (&cell.base, stored) {
-            (Some(base), stored) => {
-                let mut tar = self.open_blob(base)?;
-                let mut unpacked = jettison_layer::unpack(&mut tar, &target, self.ownership())?;
-                verify(tar, base)?;
-                let below = self.tree(&snapshot.below(at))?;
-                let content = self.contents(&snapshot.below(at))?;
-                jettison_layer::fix_up(&target, &mut unpacked, &below, &content, self.ownership())?;
-                match stored {
-                    Some(layer) => layer.add_fs(draft)?,
-                    None => {
-                        let _ = draft.commit_as(cell.id.clone(), facts(base), &unpacked.index)?;
-                        self.keep_base(cell)?;
-                    }
-                }
+    /// Unpacks these layers of a tree as they are downloaded, all at once.
+    fn unpack_all(&self, snapshot: &Snapshot, missing: &[usize]) -> Result<(), Error> {
+        let cells: BTreeMap<&LayerId, &Arc<Cell>> =
+            missing.iter().map(|at| &snapshot.layers()[*at]).map(|cell| (&cell.id, cell)).collect();
+        // All take them by ID, so that no two wait for each other. Whoever holds some waits for no other: what lies below
+        // them and is not among them is in the store.
+        let _busy: Vec<_> = cells.values().map(|cell| lock(&cell.busy)).collect();
+        let unpacked = Mutex::new(HashMap::new());
+        self.each(cells.values().collect(), &|cell| {
+            if let Some(new) = self.unpack(cell)? {
+                lock(&unpacked).insert(&cell.id, new);
             }
-            (None, Some(layer)) => self.unpack_tar(&layer, draft, &target)?,
-            (None, None) => return Err(gone(cell)),
+            Ok(())
+        })?;
+        let mut unpacked = unpacked.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Lowest first: what a tar leaves open is filled in from the tree below it.
+        for at in missing {
+            if let Some(new) = unpacked.remove(&snapshot.layers()[*at].id) {
+                self.fit(snapshot, *at, new)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Unpacks a layer, unless another process has meanwhile. One of a base image is yet to be fitted.
+    fn unpack(&self, cell: &Cell) -> Result<Option<New>, Error> {
+        let stored = self.store.layer(&cell.id)?;
+        match (&cell.base, stored) {
+            (_, Some(layer)) if layer.fs().is_some() => Ok(None),
+            (Some(base), _) => Ok(Some(self.while_fetching(base, &|mut tar| {
+                let draft = self.store.draft_layer()?;
+                let target = Dir::open(&draft.fs())?;
+                let unpacked = jettison_layer::unpack(&mut tar, &target, self.ownership())?;
+                verify(tar, base)?;
+                Ok(New { draft, target, unpacked })
+            })?)),
+            (None, Some(layer)) => {
+                self.unpack_tar(&layer)?;
+                Ok(None)
+            }
+            (None, None) => Err(gone(cell)),
+        }
+    }
+
+    /// Fits a new directory, which is of layer number `at`, onto the tree below it.
+    fn fit(&self, snapshot: &Snapshot, at: usize, new: New) -> Result<(), Error> {
+        let New { draft, target, mut unpacked } = new;
+        let cell = &snapshot.layers()[at];
+        let base = cell.base.as_ref().ok_or_else(|| gone(cell))?;
+        let below = snapshot.below(at);
+        let (tree, content) = (self.tree(&below)?, self.contents(&below)?);
+        jettison_layer::fix_up(&target, &mut unpacked, &tree, &content, self.ownership())?;
+        match self.store.layer(&cell.id)? {
+            Some(layer) => layer.add_fs(draft)?,
+            None => {
+                let _ = draft.commit_as(cell.id.clone(), facts(base), &unpacked.index)?;
+                self.keep_base(cell)?;
+            }
         }
         Ok(())
     }
 
     /// A COPY layer that was written as a tar gets a directory once something runs on it.
-    fn unpack_tar(
-        &self,
-        layer: &Layer,
-        draft: jettison_store::LayerDraft,
-        target: &Dir,
-    ) -> Result<(), Error> {
-        jettison_layer::materialize(&layer.index()?, &*self.tar(layer)?, target, self.ownership())?;
+    fn unpack_tar(&self, layer: &Layer) -> Result<(), Error> {
+        let draft = self.store.draft_layer()?;
+        let target = Dir::open(&draft.fs())?;
+        jettison_layer::materialize(&layer.index()?, &*self.tar(layer)?, &target, self.ownership())?;
         Ok(layer.add_fs(draft)?)
     }
 
-    fn open_blob(&self, base: &BaseBlob) -> Result<LayerTar<'static>, Error> {
-        let blob = self.store.blobs().open(&base.descriptor.digest)?;
-        let failed = |source: io::Error| Error::Image {
-            image: base.descriptor.digest.to_string(),
-            why: source.to_string(),
-        };
-        LayerTar::new(blob).map_err(failed)
-    }
-
     /// Calls `work` for each item, all at once: downloads wait for the network, not for each other.
-    fn each<T: Send>(
+    pub(crate) fn each<T: Send>(
         &self,
         items: Vec<T>,
         work: &(dyn Fn(T) -> Result<(), Error> + Sync),
@@ -371,9 +417,7 @@ impl<'a> Layers<'a> {
 
 /// Reads the rest of a layer's tar and compares the whole with the diff ID that the config promises.
 fn verify(tar: LayerTar<'_>, base: &BaseBlob) -> Result<(), Error> {
-    let found = tar
-        .diff_id()
-        .map_err(|source| Error::Image { image: base.diff_id.to_string(), why: source.to_string() })?;
+    let found = tar.diff_id().map_err(|why| unreadable(base, &why))?;
     if found == base.diff_id {
         return Ok(());
     }
@@ -392,6 +436,15 @@ fn absent<T>(found: Result<(usize, Option<T>), Error>) -> Option<Result<usize, E
         Ok((at, None)) => Some(Ok(at)),
         Err(error) => Some(Err(error)),
     }
+}
+
+fn unreadable(base: &BaseBlob, why: &io::Error) -> Error {
+    Error::Image { image: base.descriptor.digest.to_string(), why: why.to_string() }
+}
+
+fn blob_gone(base: &BaseBlob) -> Error {
+    let why = format!("blob {} is gone from the store", base.descriptor.digest);
+    Error::Image { image: base.diff_id.to_string(), why }
 }
 
 fn gone(cell: &Cell) -> Error {

@@ -17,6 +17,7 @@ pub mod export;
 mod fetch;
 mod finish;
 mod git;
+mod growing;
 mod keys;
 mod layers;
 mod look_up;
