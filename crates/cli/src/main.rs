@@ -15,6 +15,10 @@ use std::process::ExitCode;
 
 use crate::failure::Failure;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     // A step's helper is this binary, started once more.
     jettison_sandbox::intercept();
