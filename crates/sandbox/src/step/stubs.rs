@@ -27,12 +27,16 @@ static SHARED: OnceLock<PathBuf> = OnceLock::new();
 
 /// Makes `directory`, on the file system of the overlays to come, the layer that holds the mount points every root file
 /// system needs; it stays as it is for the next build. Without this each step makes and removes what its root lacks,
-/// which on a busy ext4 takes longer than all the rest. To be called once, after [`crate::enter`].
+/// which on a busy ext4 takes longer than all the rest. To be called after [`crate::enter`]; a second call does nothing,
+/// whatever its directory: steps may be using the first one.
 ///
 /// # Errors
 ///
 /// The directory cannot be made.
 pub fn share_mount_points(directory: &Path) -> io::Result<()> {
+    if SHARED.get().is_some() {
+        return Ok(());
+    }
     for name in DIRECTORIES {
         fs::create_dir_all(directory.join(name))?;
     }
@@ -41,7 +45,7 @@ pub fn share_mount_points(directory: &Path) -> io::Result<()> {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
         OpenOptions::new().create(true).append(true).open(path)?;
     }
-    // A second call changes nothing: steps may be using the first layer.
+    // Another thread may have been faster.
     let _ = SHARED.set(directory.to_owned());
     Ok(())
 }
