@@ -61,6 +61,22 @@ fn a_second_build_executes_nothing() {
     assert!(steps.cached().contains(&"RUN cat main > /built"));
 }
 
+/// A hit opens nothing: not the index of any layer, however many files a base has.
+#[test]
+fn a_second_build_reads_no_index() {
+    let twice = Twice::new(
+        "FROM busybox AS builder\nRUN echo 1 > /built\n\
+         FROM busybox\nRUN --mount=from=builder,target=/m cat /m/built > /mounted\n\
+         COPY --from=builder --chown=nobody /bui* /built\nCOPY --from=builder /etc /etc\n",
+        &[],
+    );
+    let layers = std::fs::read_dir(twice.bench.jettison.store().join("v1/layers")).unwrap();
+    for layer in layers {
+        std::fs::write(layer.unwrap().path().join("index"), "not an index").unwrap();
+    }
+    twice.executes(&[]);
+}
+
 #[test]
 fn touching_files_executes_nothing() {
     let twice = stages();

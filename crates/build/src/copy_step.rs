@@ -1,11 +1,13 @@
 //! Carrying out COPY, ADD and WORKDIR.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
+use std::thread;
 
 use jettison_dockerfile::Span;
 use jettison_fs::Dir;
-use jettison_image::{Digest, Digester, HashingWriter};
+use jettison_image::{Digest, Digester};
 use jettison_layer::{Content, Entry, Fingerprint, Index, Kind, Node, join};
 use jettison_plan::{Copy, CopySource, Origin, Workdir};
 use jettison_store::{LayerFacts, LayerId};
@@ -13,6 +15,7 @@ use jettison_store::{LayerFacts, LayerId};
 use crate::copy::{Filter, Item, PlaceError, Placed, Placement, SelectError, select};
 use crate::engine::Engine;
 use crate::event::StepId;
+use crate::export::CompressionOptions;
 use crate::layers::Snapshot;
 use crate::sources::Source;
 use crate::{Error, archive, keys};
@@ -22,8 +25,8 @@ use crate::{Error, archive, keys};
 pub(crate) enum Form {
     /// A directory, because something runs on it.
     Directory,
-    /// An uncompressed tar, because nothing does.
-    Tar,
+    /// An uncompressed tar, because nothing does; and compressed as well, if it leaves so.
+    Tar(Option<CompressionOptions>),
 }
 
 /// What one source of a COPY comes to.
@@ -55,21 +58,41 @@ impl Engine<'_> {
         form: Form,
     ) -> Result<(LayerId, bool), Error> {
         let span = self.span(id);
-        let selection = self.select(copy, span, tree_of)?;
+        let selection = OnceCell::new();
+        let select = || match selection.get() {
+            Some(selection) => Ok(selection),
+            None => self.select(copy, span, tree_of).map(|selected| selection.get_or_init(|| selected)),
+        };
         let link = copy.link && copy.chmod.is_none();
         let owner = match &copy.chown {
             Some(spec) => Some(self.owner(spec, parent)?),
             None => None,
         };
-        let contents = self.fingerprint(&selection)?;
+        let contents = match self.selector(copy, tree_of) {
+            Some(selector) => self.known(&selector, || self.fingerprint(select()?))?,
+            None => self.fingerprint(select()?)?,
+        };
         let base = if link { Snapshot::empty() } else { parent.clone() };
         let key = keys::copy(&base.id, copy, owner, &contents);
         self.once(id, key, || {
-            self.ledger.keep_listing(&contents, || self.listing(&selection))?;
-            let layer = self.copy_now(copy, span, &base, &selection, owner, form)?;
+            let selection = select()?;
+            self.ledger.keep_listing(&contents, || self.listing(selection))?;
+            let layer = self.copy_now(copy, span, &base, selection, owner, form)?;
             selection.sources.iter().try_for_each(|source| self.sources.remember(source))?;
             Ok(layer)
         })
+    }
+
+    /// Returns the name of what a COPY takes, if that can be told without looking at any file: all of it is in trees.
+    fn selector(&self, copy: &Copy, tree_of: &dyn Fn(usize) -> Snapshot) -> Option<Digest> {
+        let tree = |source: &CopySource| match &source.from {
+            Origin::Tree(node) if !source.extract && !self.sources.is_fetched(*node) => {
+                Some(tree_of(*node).id)
+            }
+            _ => None,
+        };
+        let trees = copy.sources.iter().map(tree).collect::<Option<Vec<Digest>>>()?;
+        (!trees.is_empty()).then(|| keys::selector(copy, &trees))
     }
 
     /// Copies, whether or not that was done before.
@@ -181,11 +204,17 @@ impl Engine<'_> {
         path: &str,
         tree_of: &dyn Fn(usize) -> Snapshot,
     ) -> Result<Digest, Error> {
-        let source = self.sources.get(from, tree_of)?;
-        let path = path.trim_start_matches('/').as_bytes();
-        let fingerprint = self.subtree_fingerprint(&source, path, &Filter::default())?;
-        self.sources.remember(&source)?;
-        Ok(fingerprint)
+        let fingerprint = || {
+            let source = self.sources.get(from, tree_of)?;
+            let path = path.trim_start_matches('/').as_bytes();
+            let fingerprint = self.subtree_fingerprint(&source, path, &Filter::default())?;
+            self.sources.remember(&source)?;
+            Ok(fingerprint)
+        };
+        match from {
+            Origin::Tree(node) => self.known(&keys::subtree(&tree_of(*node).id, path), fingerprint),
+            Origin::Context | Origin::NamedContext(_) => fingerprint(),
+        }
     }
 
     /// The files that [`Engine::path_fingerprint`] is the fingerprint of.
@@ -364,17 +393,8 @@ impl Engine<'_> {
                 jettison_layer::materialize(index, content, &target, self.layers.ownership())?;
                 draft.commit(self.facts(started), index)?
             }
-            Form::Tar => {
-                let mut out =
-                    HashingWriter::new(io::BufWriter::with_capacity(1 << 17, self.store.blobs().writer()?));
-                jettison_layer::write_layer(index, content, self.request.times, &mut out)?;
-                let (out, diff_id, _) = out.finish();
-                let blob = out.into_inner().map_err(|error| Error::Io {
-                    action: "write",
-                    path: self.store.root().to_owned(),
-                    source: error.into_error(),
-                })?;
-                blob.commit(Some(diff_id))?;
+            Form::Tar(compression) => {
+                let diff_id = self.write_tar(index, content, compression)?;
                 let mut facts = self.facts(started);
                 facts.tar = Some(diff_id);
                 facts.set_diff_id(self.request.times, diff_id);
@@ -384,9 +404,56 @@ impl Engine<'_> {
         Ok(layer.id().clone())
     }
 
+    /// Writes a layer as an uncompressed tar, and in the same pass as the blob that it leaves as. Returns the tar's digest.
+    fn write_tar(
+        &self,
+        index: &Index,
+        content: &dyn Content,
+        compression: Option<CompressionOptions>,
+    ) -> Result<Digest, Error> {
+        let failed = |source| Error::Io { action: "write", path: self.store.root().to_owned(), source };
+        let mut tar = io::BufWriter::with_capacity(1 << 17, self.store.blobs().writer()?);
+        let blob = match compression {
+            None => {
+                jettison_layer::write_layer(index, content, self.request.times, &mut tar)?;
+                None
+            }
+            Some(options) => {
+                let threads = thread::available_parallelism().map_or(1, usize::from);
+                let blob = options.compression.compress(self.store.blobs().writer()?, threads);
+                let mut both = Both(&mut tar, blob.map_err(failed)?);
+                jettison_layer::write_layer(index, content, self.request.times, &mut both)?;
+                Some((options, both.1.finish().map_err(failed)?))
+            }
+        };
+        let tar = tar.into_inner().map_err(|error| failed(error.into_error()))?;
+        let (diff_id, _) = tar.commit(None)?;
+        if let Some((options, blob)) = blob {
+            let (digest, size) = blob.commit(None)?;
+            options.remember(self.store, &diff_id, digest, size)?;
+        }
+        Ok(diff_id)
+    }
+
     pub(crate) fn facts(&self, started: std::time::Instant) -> LayerFacts {
         let made = self.request.started.seconds;
         LayerFacts { made, seconds: started.elapsed().as_secs_f64(), ..LayerFacts::default() }
+    }
+}
+
+/// Writes the same to two writers.
+struct Both<A, B>(A, B);
+
+impl<A: Write, B: Write> Write for Both<A, B> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(bytes)?;
+        self.1.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        self.1.flush()
     }
 }
 

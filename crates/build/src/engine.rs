@@ -12,12 +12,14 @@ use jettison_plan::{Base, ImageSource, Merged, Operation, Origin, Remote, Stage}
 use jettison_registry::{Cancel, Client};
 use jettison_sandbox::{Identity, Killer};
 use jettison_store::{LayerId, Object, Store};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{BaseImage, Images};
 use crate::copy_step::Form;
 use crate::event::{Event, Outcome, StepId, StepInfo};
 use crate::explain::Ledger;
+use crate::export::CompressionOptions;
 use crate::fetch::{FetchError, Fetcher};
 use crate::finish::{self, Built};
 use crate::keys::{self, Key};
@@ -111,7 +113,7 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Vec<Bui
         running: Running::default(),
         ledger: Ledger::new(request.identity, environment.store, &graph),
         bases: &bases,
-        forms: forms(&graph),
+        forms: forms(&graph, request.compression),
         notes: Mutex::default(),
         uncached: uncached(request, &graph),
     };
@@ -278,6 +280,24 @@ impl Engine<'_> {
         Ok((layer, false))
     }
 
+    /// Returns what `find` finds out about trees, which is found out once: trees are known by names that say all. Else a
+    /// step that is in the cache would have the index of each layer below it read.
+    pub(crate) fn known<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &Digest,
+        find: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        // What a power cut tore is no JSON.
+        let known = self.store.note(name)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = find()?;
+        // Digests and numbers: serialising them to memory has nothing that can fail.
+        self.store.put_note(name, &serde_json::to_vec(&found).expect("what is known is plain data"))?;
+        Ok(found)
+    }
+
     /// Returns the flag that keeps a step from using the cache.
     fn no_cache(&self, id: Option<StepId>) -> Option<&'static str> {
         let span = self.span(id);
@@ -409,25 +429,29 @@ fn blob_steps(graph: &Merged, bases: &Bases) -> HashMap<Digest, StepId> {
     steps
 }
 
-/// A layer is kept as a directory if a command runs on its tree or mounts it, else as a tar.
-fn forms(graph: &Merged) -> Vec<Form> {
-    let mut forms = vec![Form::Tar; graph.nodes.len()];
-    let mark = |forms: &mut Vec<Form>, start: Option<usize>| {
+/// A layer is kept as a directory if a command runs on its tree or mounts it, else as a tar; and compressed, if it is of
+/// an image that leaves so.
+fn forms(graph: &Merged, compression: Option<CompressionOptions>) -> Vec<Form> {
+    let mut forms = vec![Form::Tar(None); graph.nodes.len()];
+    let mark = |forms: &mut Vec<Form>, start: Option<usize>, form: Form| {
         let mut next = start;
         while let Some(id) = next {
-            if forms[id] == Form::Directory {
+            if forms[id] == form {
                 break;
             }
-            forms[id] = Form::Directory;
+            forms[id] = form;
             next = graph.nodes[id].parent;
         }
     };
+    for image in &graph.images {
+        mark(&mut forms, Some(image.stages[image.target].node), Form::Tar(compression));
+    }
     for node in &graph.nodes {
         let Operation::Run(run) = &node.operation else { continue };
-        mark(&mut forms, node.parent);
+        mark(&mut forms, node.parent, Form::Directory);
         for (from, _) in run.mounts.iter().filter_map(|mount| mount.kind.source()) {
             if let Origin::Tree(tree) = from {
-                mark(&mut forms, Some(*tree));
+                mark(&mut forms, Some(*tree), Form::Directory);
             }
         }
     }

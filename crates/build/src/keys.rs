@@ -202,6 +202,31 @@ pub(crate) fn copy(parent: &Digest, copy: &Copy, owner: Option<(u32, u32)>, cont
     key.finish()
 }
 
+/// The name of what a COPY takes of `trees`, one for each source: never does it come to anything else.
+pub(crate) fn selector(copy: &Copy, trees: &[Digest]) -> Digest {
+    let mut key = Digester::new();
+    key.field(b"selector v1").field(format!("{:?}", copy.exclude).as_bytes());
+    for (source, tree) in copy.sources.iter().zip(trees) {
+        key.field(tree.as_bytes()).field(source.path.as_bytes());
+        key.field(format!("{:?}", source.include).as_bytes());
+    }
+    key.finish()
+}
+
+/// The name of a path in a tree, with all below it.
+pub(crate) fn subtree(tree: &Digest, path: &str) -> Digest {
+    let mut key = start("subtree v1", tree);
+    key.field(path.as_bytes());
+    key.finish()
+}
+
+/// The name of an account in a tree.
+pub(crate) fn owner(tree: &Digest, spec: &str) -> Digest {
+    let mut key = start("owner v1", tree);
+    key.field(spec.as_bytes());
+    key.finish()
+}
+
 /// The key of `WORKDIR`.
 pub(crate) fn workdir(parent: &Digest, workdir: &Workdir) -> Key {
     let mut key = KeyMaker::new("workdir v2", parent);

@@ -9,6 +9,7 @@ use jettison_layer::Times;
 use jettison_sandbox::Hidden;
 
 use crate::ContextSource;
+use crate::export::CompressionOptions;
 
 /// Everything a build needs to know.
 pub struct Request {
@@ -38,6 +39,9 @@ pub struct Request {
     pub explain: bool,
     /// How many steps run at once.
     pub jobs: usize,
+    /// In which compression the layers of the image leave, if they do: those that are written as tars are compressed on
+    /// the way.
+    pub compression: Option<CompressionOptions>,
     /// The times that layers made here show.
     pub times: Times,
     /// `created` of the image, in seconds since 1970; `None` for when its layers were made.

@@ -55,7 +55,10 @@ impl Engine<'_> {
         let root = self.root(parent, &draft)?;
         let (mounts, kept) = self.mounts(id, run, tree_of)?;
         let started = std::time::Instant::now();
-        let copied = touch(&draft)?;
+        let copied = match self.identity.mode.overlay() {
+            true => Timestamp::default(),
+            false => touch(&draft)?,
+        };
         self.execute(id, run, &sandbox::Spec { user, mounts, ..spec(run, root, env) })?;
         drop(kept);
         let index = self.changes(parent, &tree, &draft, copied)?;
@@ -178,9 +181,10 @@ impl Engine<'_> {
 
     /// Resolves `--chown` in the tree it acts on, which is not looked at where numbers say it all.
     pub(crate) fn owner(&self, spec: &str, parent: &Snapshot) -> Result<(u32, u32), Error> {
-        let numbers = spec.split(':').all(|part| part.parse::<u32>().is_ok());
-        let accounts = if numbers { Accounts::default() } else { self.accounts(parent)? };
-        Ok(accounts.owner(spec))
+        if spec.split(':').all(|part| part.parse::<u32>().is_ok()) {
+            return Ok(Accounts::default().owner(spec));
+        }
+        self.known(&keys::owner(&parent.id, spec), || Ok(self.accounts(parent)?.owner(spec)))
     }
 
     fn accounts(&self, parent: &Snapshot) -> Result<Accounts, Error> {

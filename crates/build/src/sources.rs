@@ -64,10 +64,15 @@ impl<'a> Sources<'a> {
             Origin::Context => self.context(None),
             Origin::NamedContext(name) => self.context(Some(name.clone())),
             Origin::Tree(node) => {
-                let fetched = matches!(self.graph.nodes[*node].operation, Operation::Fetch(_));
+                let fetched = self.is_fetched(*node);
                 Ok(Source { fetched, ..self.of_snapshot(&tree(*node))? })
             }
         }
+    }
+
+    /// Tells whether a node's tree comes from the network.
+    pub(crate) fn is_fetched(&self, node: usize) -> bool {
+        matches!(self.graph.nodes[node].operation, Operation::Fetch(_))
     }
 
     pub(crate) fn of_snapshot(&self, snapshot: &Snapshot) -> Result<Source, Error> {

@@ -137,6 +137,7 @@ pub fn build(
         identity: identity(settings),
         explain: settings.explain,
         jobs: settings.jobs.get(),
+        compression: outputs::compression(settings)?,
         times: settings.times(),
         created: settings.created(),
         started,

@@ -1,7 +1,8 @@
 //! Which compression layers leave in: BuildKit's `compression`, `compression-level` and `force-compression`.
 
-use jettison_image::media_type as types;
+use jettison_image::{Descriptor, Digest, media_type as types};
 use jettison_layer::{Compression, DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL};
+use jettison_store::{Error as StoreError, Store};
 
 /// Which compression layers leave in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,24 @@ impl CompressionOptions {
             Some((Err(_), other)) => return Err(UnknownCompression::Force(other.to_owned())),
         };
         Ok(CompressionOptions { compression, force })
+    }
+
+    /// Returns the blob that a layer's tar became when it was compressed so.
+    pub(super) fn known(&self, store: &Store, diff_id: &Digest) -> Result<Option<Descriptor>, StoreError> {
+        store.memo().get(diff_id, &self.compression.to_string())
+    }
+
+    /// Remembers that a layer's tar became this blob when it was compressed so, and returns its descriptor.
+    pub(crate) fn remember(
+        &self,
+        store: &Store,
+        diff_id: &Digest,
+        digest: Digest,
+        size: u64,
+    ) -> Result<Descriptor, StoreError> {
+        let descriptor = Descriptor::new(self.media_type(), digest, size);
+        store.memo().put(diff_id, &self.compression.to_string(), &descriptor)?;
+        Ok(descriptor)
     }
 
     /// Tells whether a blob of this media type may leave as it is.

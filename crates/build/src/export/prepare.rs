@@ -171,10 +171,8 @@ fn compress<'a>(
     options: &CompressionOptions,
     context: Context<'_>,
 ) -> Result<PreparedLayer<'a>> {
-    let memo = context.store.memo();
-    let variant = options.compression.to_string();
     let as_prepared = |descriptor| PreparedLayer { descriptor, origin: None, content: Content::Blob(None) };
-    if let Some(descriptor) = memo.get(&layer.diff_id, &variant)? {
+    if let Some(descriptor) = options.known(context.store, &layer.diff_id)? {
         return Ok(as_prepared(descriptor));
     }
     let compressor = options.compression.compress(context.store.blobs().writer()?, context.threads);
@@ -182,9 +180,7 @@ fn compress<'a>(
     let (compressor, _) = write_tar(layer, compressor, context)?;
     let blob = compressor.finish().map_err(|source| failed(layer, context.store, source))?;
     let (digest, size) = blob.commit(None)?;
-    let descriptor = Descriptor::new(options.media_type(), digest, size);
-    memo.put(&layer.diff_id, &variant, &descriptor)?;
-    Ok(as_prepared(descriptor))
+    Ok(as_prepared(options.remember(context.store, &layer.diff_id, digest, size)?))
 }
 
 /// Writes a layer's tar to `out`, verified, and returns `out` and the tar's length in bytes.

@@ -6,7 +6,7 @@ use std::path::Path;
 use jettison_build::export::{self, CompressionOptions, DaemonAddress, Place, Prepared};
 use jettison_build::{Built, StepId};
 use jettison_image::{Descriptor, Digest, Reference};
-use jettison_layer::{Content, Entry, Index, Kind, Merged};
+use jettison_layer::{Compression, Content, Entry, Index, Kind, Merged};
 use jettison_store::ImageRecord;
 
 use super::vertex::{Progress, Vertex};
@@ -40,6 +40,22 @@ pub(super) fn refuse_unfit(settings: &BuildSettings) -> Result<(), Error> {
         "docker exporter does not currently support exporting manifest lists",
         "use type=oci or push for several platforms, or give one --platform",
     ))
+}
+
+/// Returns the compression in which the layers of the images leave, if they do.
+pub(super) fn compression(settings: &BuildSettings) -> Result<Option<CompressionOptions>, Error> {
+    let leaves =
+        |output: &&Output| pushes(output) || matches!(output.kind, OutputKind::Oci | OutputKind::Docker);
+    let options = settings.outputs.iter().find(leaves).map(compression_of).transpose()?;
+    // Without dead bytes they are other layers.
+    Ok(options.filter(|options| !settings.drop_dead && options.compression != Compression::None))
+}
+
+fn compression_of(output: &Output) -> Result<CompressionOptions, Error> {
+    let attribute = |name: &str| output.attributes.get(name).map(String::as_str);
+    CompressionOptions::default()
+        .with(attribute("compression"), attribute("compression-level"), attribute("force-compression"))
+        .map_err(|error| Error::request(format!("--output: {error}")))
 }
 
 /// What outputs made known.
@@ -78,9 +94,7 @@ impl Exporter<'_> {
     /// Sends the images to one place.
     fn export_to(&self, output: &Output, vertex: &Vertex<'_>, exported: &mut Exported) -> Result<(), Error> {
         let attribute = |name: &str| output.attributes.get(name).map(String::as_str);
-        let options = CompressionOptions::default()
-            .with(attribute("compression"), attribute("compression-level"), attribute("force-compression"))
-            .map_err(|error| Error::request(format!("--output: {error}")))?;
+        let options = compression_of(output)?;
         if matches!(output.kind, OutputKind::Tar | OutputKind::Local) {
             return vertex.part("copying files", None, |told| self.write_files(output, told));
         }
