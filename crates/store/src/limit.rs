@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::Store;
 use crate::error::{Context, Result};
@@ -18,6 +19,9 @@ use crate::value::Cache;
 
 /// After so many processes that wrote something the store is measured again: files that nobody announced count too.
 const MEASURE_EVERY: usize = 64;
+
+/// How old notes get: they are easily done without, and many name what has changed since.
+const NOTES_LAST: Duration = Duration::from_secs(30 * 86_400);
 
 /// The largest file of what was written that is read, in bytes.
 const MAX_GROWTH: u64 = 1 << 20;
@@ -52,6 +56,7 @@ impl Store {
         let mut pruned = Pruned::default();
         let left = {
             let gate = self.inner.gate.discard()?;
+            self.prune_notes(self.inner.now.checked_sub(NOTES_LAST), &mut Pruned::default())?;
             let mut leased = HashSet::new();
             for seen in session::survey(&self.inner.layout.sessions(), &gate)? {
                 if let Seen::Live { objects, .. } = seen {

@@ -177,6 +177,22 @@ fn the_limit_is_kept_and_what_is_in_use_stays() {
 }
 
 #[test]
+fn old_notes_go_when_the_cache_is_measured() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open_on(root.path(), 40);
+    for (name, age) in [("old", 31), ("young", 29)] {
+        let key = Digest::of(name.as_bytes());
+        store.put_note(&key, b"noted").unwrap();
+        let file = std::fs::File::options().append(true).open(root.path().join("v1/notes").join(key.hex()));
+        file.unwrap().set_modified(day(40 - age)).unwrap();
+    }
+    store.blobs().write(b"growth").unwrap();
+    store.keep_within(u64::MAX).unwrap();
+    let left = ["old", "young"].map(|name| store.has_note(&Digest::of(name.as_bytes())).unwrap());
+    assert_eq!(left, [false, true]);
+}
+
+#[test]
 fn a_check_finds_what_is_not_as_its_name_says() {
     let root = tempfile::tempdir().unwrap();
     let id = cached(root.path(), "layer", 0);
