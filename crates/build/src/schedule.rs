@@ -1,7 +1,7 @@
 //! Runs the nodes of a graph, each behind its inputs and as many at once as allowed.
 
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Scope};
 
 /// What the nodes that are done have made, by number.
 pub(crate) struct Results<T>(Vec<OnceLock<T>>);
@@ -21,11 +21,27 @@ struct State<E> {
     waiting: Vec<usize>,
     /// Nodes that can start, the next one last.
     ready: Vec<usize>,
+    /// Threads, and how many of them wait for a node.
+    threads: usize,
+    idle: usize,
     unfinished: usize,
     failure: Option<E>,
 }
 
-/// Calls `work` for every node of a graph in which node `i` needs `inputs[i]`, on at most `jobs` threads.
+/// All that the threads share.
+struct Schedule<'a, T, E> {
+    results: Results<T>,
+    /// Which nodes need each node.
+    users: Vec<Vec<usize>>,
+    jobs: usize,
+    work: &'a Work<'a, T, E>,
+    on_failure: &'a (dyn Fn() + Sync),
+    state: Mutex<State<E>>,
+    changed: Condvar,
+}
+
+/// Calls `work` for every node of a graph in which node `i` needs `inputs[i]`, on at most `jobs` threads. A thread is
+/// started when a node could start and all others are busy: a chain takes one.
 ///
 /// After the first error no further node starts; that error is returned once the running ones have ended. `on_failure`
 /// is called as soon as it is known, so that the running ones can be stopped.
@@ -35,7 +51,6 @@ pub(crate) fn run<T: Send + Sync, E: Send>(
     work: &Work<'_, T, E>,
     on_failure: &(dyn Fn() + Sync),
 ) -> Result<Vec<T>, E> {
-    let results = Results(inputs.iter().map(|_| OnceLock::new()).collect());
     let mut users = vec![Vec::new(); inputs.len()];
     let mut waiting = vec![0; inputs.len()];
     for (node, needed) in inputs.iter().enumerate() {
@@ -48,56 +63,78 @@ pub(crate) fn run<T: Send + Sync, E: Send>(
         }
     }
     let ready = (0..inputs.len()).rev().filter(|node| waiting[*node] == 0).collect();
-    let state = Mutex::new(State { waiting, ready, unfinished: inputs.len(), failure: None });
-    let changed = Condvar::new();
-    let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
-    let worker = || {
+    let state = State { waiting, ready, threads: 1, idle: 0, unfinished: inputs.len(), failure: None };
+    let schedule = Schedule {
+        results: Results(inputs.iter().map(|_| OnceLock::new()).collect()),
+        users,
+        jobs,
+        work,
+        on_failure,
+        state: Mutex::new(state),
+        changed: Condvar::new(),
+    };
+    thread::scope(|scope| schedule.serve(scope));
+    let state = schedule.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match state.failure {
+        Some(error) => Err(error),
+        None => Ok(schedule.results.0.into_iter().filter_map(OnceLock::into_inner).collect()),
+    }
+}
+
+impl<T: Send + Sync, E: Send> Schedule<'_, T, E> {
+    /// What each thread does: nodes, until all are done or one has failed.
+    fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        while let Some(node) = self.next(scope) {
+            let result = (self.work)(node, &self.results);
+            self.end(node, result);
+        }
+    }
+
+    /// Waits for a node that can start, and has another thread started if there are more than others wait for.
+    fn next<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Option<usize> {
+        let mut state = self.lock();
         loop {
-            let node = {
-                let mut state = lock();
-                loop {
-                    if state.failure.is_some() || state.unfinished == 0 {
-                        return;
-                    }
-                    if let Some(node) = state.ready.pop() {
-                        break node;
-                    }
-                    state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if state.failure.is_some() || state.unfinished == 0 {
+                return None;
+            }
+            if let Some(node) = state.ready.pop() {
+                if state.ready.len() > state.idle && state.threads < self.jobs {
+                    state.threads += 1;
+                    scope.spawn(|| self.serve(scope));
                 }
-            };
-            let result = work(node, &results);
-            let mut state = lock();
-            match result {
-                Ok(value) => {
-                    let _ = results.0[node].set(value);
-                    state.unfinished -= 1;
-                    for user in &users[node] {
-                        state.waiting[*user] -= 1;
-                        if state.waiting[*user] == 0 {
-                            state.ready.push(*user);
-                        }
-                    }
-                }
-                Err(error) => {
-                    if state.failure.is_none() {
-                        state.failure = Some(error);
-                        on_failure();
+                return Some(node);
+            }
+            state.idle += 1;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+
+    fn end(&self, node: usize, result: Result<T, E>) {
+        let mut state = self.lock();
+        match result {
+            Ok(value) => {
+                let _ = self.results.0[node].set(value);
+                state.unfinished -= 1;
+                for user in &self.users[node] {
+                    state.waiting[*user] -= 1;
+                    if state.waiting[*user] == 0 {
+                        state.ready.push(*user);
                     }
                 }
             }
-            changed.notify_all();
+            Err(error) => {
+                if state.failure.is_none() {
+                    state.failure = Some(error);
+                    (self.on_failure)();
+                }
+            }
         }
-    };
-    thread::scope(|scope| {
-        for _ in 1..jobs.min(inputs.len()) {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match state.failure {
-        Some(error) => Err(error),
-        None => Ok(results.0.into_iter().filter_map(OnceLock::into_inner).collect()),
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
