@@ -95,9 +95,7 @@ mod tests {
 
     /// A file without a name, its growth, and a reader of it.
     fn growing() -> (File, Arc<Growth>, GrowingFile) {
-        let path = std::env::temp_dir().join(format!("jettison-growing-{:?}", thread::current().id()));
-        let file = File::options().create(true).truncate(true).read(true).append(true).open(&path).unwrap();
-        std::fs::remove_file(path).unwrap();
+        let file = tempfile::tempfile().unwrap();
         let growth = Arc::new(Growth::default());
         let reader = GrowingFile::new(file.try_clone().unwrap(), growth.clone());
         (file, growth, reader)
