@@ -51,8 +51,11 @@ impl Engine<'_> {
         let user = self.user(&run.user, parent, span)?;
         let env = self.environment(run, span)?;
         let tree = self.layers.tree(parent)?;
-        let draft = self.store.draft_layer()?;
+        let mut draft = self.store.draft_layer()?;
         let root = self.root(parent, &draft)?;
+        if let sandbox::Root::Overlay { .. } = &root {
+            draft.leave_work();
+        }
         let (mounts, kept) = self.mounts(id, run, tree_of)?;
         let started = std::time::Instant::now();
         let copied = match self.identity.mode.overlay() {

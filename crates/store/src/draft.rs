@@ -17,6 +17,8 @@ use crate::session;
 pub struct LayerDraft {
     store: Store,
     folder: PathBuf,
+    /// Whether the work directory stays until this process ends.
+    leaves_work: bool,
 }
 
 impl LayerDraft {
@@ -33,7 +35,7 @@ impl LayerDraft {
 
     /// The draft of a layer whose content is elsewhere.
     pub(crate) fn without_fs(store: &Store) -> Result<LayerDraft> {
-        let draft = LayerDraft { store: store.clone(), folder: store.inner.temporary()? };
+        let draft = LayerDraft { store: store.clone(), folder: store.inner.temporary()?, leaves_work: false };
         fs::create_dir(&draft.folder).context("create", &draft.folder)?;
         Ok(draft)
     }
@@ -46,6 +48,12 @@ impl LayerDraft {
     /// Returns an empty directory on the same file system, for what is not part of the layer: an overlay's `workdir`.
     pub fn work(&self) -> PathBuf {
         self.folder.with_extension("work")
+    }
+
+    /// Leaves the work directory until this process ends, when it is an overlay's and thus small: ext4 is slow to make
+    /// files where some were removed in the last seconds, and the next step makes some.
+    pub fn leave_work(&mut self) {
+        self.leaves_work = true;
     }
 
     /// Makes it a layer with an ID of its own.
@@ -78,7 +86,9 @@ impl LayerDraft {
 impl Drop for LayerDraft {
     fn drop(&mut self) {
         // What cannot be removed now goes with the session's folder, and an error here has nobody to read it.
-        let _ = session::remove_tree(&self.work());
+        if !self.leaves_work {
+            let _ = session::remove_tree(&self.work());
+        }
         let _ = session::remove_tree(&self.folder);
     }
 }
