@@ -8,9 +8,10 @@ use std::thread;
 use jettison_dockerfile::Span;
 use jettison_fs::Dir;
 use jettison_image::{Digest, Digester};
-use jettison_layer::{Content, Entry, Fingerprint, Index, Kind, Node, join};
+use jettison_layer::{Compressor, Content, Entry, Fingerprint, Index, Kind, Node, join};
 use jettison_plan::{Copy, CopySource, Origin, Workdir};
-use jettison_store::{LayerFacts, LayerId};
+use jettison_registry::Cancel;
+use jettison_store::{BlobWriter, LayerFacts, LayerId};
 
 use crate::copy::{Filter, Item, PlaceError, Placed, Placement, SelectError, select};
 use crate::engine::Engine;
@@ -412,24 +413,22 @@ impl Engine<'_> {
         compression: Option<CompressionOptions>,
     ) -> Result<Digest, Error> {
         let failed = |source| Error::Io { action: "write", path: self.store.root().to_owned(), source };
-        let mut tar = io::BufWriter::with_capacity(1 << 17, self.store.blobs().writer()?);
-        let blob = match compression {
-            None => {
-                jettison_layer::write_layer(index, content, self.request.times, &mut tar)?;
-                None
-            }
-            Some(options) => {
-                let threads = thread::available_parallelism().map_or(1, usize::from);
-                let blob = options.compression.compress(self.store.blobs().writer()?, threads);
-                let mut both = Both(&mut tar, blob.map_err(failed)?);
-                jettison_layer::write_layer(index, content, self.request.times, &mut both)?;
-                Some((options, both.1.finish().map_err(failed)?))
-            }
-        };
-        let tar = tar.into_inner().map_err(|error| failed(error.into_error()))?;
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let blob = compression.map(|options| {
+            let blob = self.store.blobs().writer()?;
+            options.compression.compress(blob, threads).map_err(failed)
+        });
+        let tar = io::BufWriter::with_capacity(1 << 17, self.store.blobs().writer()?);
+        let mut out = TarAndBlob { tar, blob: blob.transpose()?, cancel: self.cancel };
+        let written = jettison_layer::write_layer(index, content, self.request.times, &mut out);
+        if self.cancel.is_cancelled() {
+            return Err(Error::Canceled);
+        }
+        written?;
+        let tar = out.tar.into_inner().map_err(|error| failed(error.into_error()))?;
         let (diff_id, _) = tar.commit(None)?;
-        if let Some((options, blob)) = blob {
-            let (digest, size) = blob.commit(None)?;
+        if let (Some(options), Some(blob)) = (compression, out.blob) {
+            let (digest, size) = blob.finish().map_err(failed)?.commit(None)?;
             options.remember(self.store, &diff_id, digest, size)?;
         }
         Ok(diff_id)
@@ -441,19 +440,25 @@ impl Engine<'_> {
     }
 }
 
-/// Writes the same to two writers.
-struct Both<A, B>(A, B);
+/// A layer on its way into the store, uncompressed and perhaps compressed; fails once the build is canceled.
+struct TarAndBlob<'a> {
+    tar: io::BufWriter<BlobWriter>,
+    blob: Option<Compressor<BlobWriter>>,
+    cancel: &'a Cancel,
+}
 
-impl<A: Write, B: Write> Write for Both<A, B> {
+impl Write for TarAndBlob<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write_all(bytes)?;
-        self.1.write_all(bytes)?;
+        if self.cancel.is_cancelled() {
+            return Err(io::Error::other("canceled"));
+        }
+        self.tar.write_all(bytes)?;
+        self.blob.as_mut().map_or(Ok(()), |blob| blob.write_all(bytes))?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()?;
-        self.1.flush()
+        self.tar.flush()
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct Engine<'a> {
     pub(crate) graph: &'a Merged,
     pub(crate) store: &'a Store,
     client: &'a Client,
-    cancel: &'a Cancel,
+    pub(crate) cancel: &'a Cancel,
     pub(crate) identity: &'a Identity,
     pub(crate) no_sandbox: Option<&'a str>,
     pub(crate) layers: &'a Layers<'a>,
