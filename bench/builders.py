@@ -40,7 +40,7 @@ class Builder:
         """Gives the builder an empty store."""
         self.holds = None
         if self.store:
-            measure.remove(self.store)
+            self.site.remove(self.store)
         self.stores += 1
         self.store = self.folder / f"store{self.stores}"
         self.store.mkdir()
@@ -92,10 +92,9 @@ class Jettison(Builder):
         return self.command("push", reference)
 
     def build_and_push(self, context, reference, zstd=False):
-        if not zstd:
-            return [self.build(context, reference), self.push(reference)]
+        compression = "zstd" if zstd else "gzip"
         return [self.command("build", "--network", "host", "--progress", "plain", "--output",
-                             f"type=registry,name={reference},compression=zstd", context)]
+                             f"type=registry,name={reference},compression={compression}", context)]
 
     def build_to_layout(self, context, tag, folder):
         return [self.build(context, tag, "--output", f"type=oci,tar=false,dest={folder}")]
