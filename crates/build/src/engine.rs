@@ -1,7 +1,7 @@
 //! A build: plans the Dockerfile, runs the steps that are not cached, and puts the image together.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -74,6 +74,8 @@ pub(crate) struct Engine<'a> {
     /// In which form each node's layer is kept.
     forms: Vec<Form>,
     notes: Mutex<BTreeSet<String>>,
+    /// How many RUNs have not begun.
+    pub(crate) runs_left: AtomicUsize,
     /// `--no-cache-filter`: where the instructions of those stages stand.
     uncached: HashSet<(usize, usize)>,
 }
@@ -115,6 +117,9 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Vec<Bui
         bases: &bases,
         forms: forms(&graph, request.compression),
         notes: Mutex::default(),
+        runs_left: AtomicUsize::new(
+            graph.nodes.iter().filter(|node| matches!(node.operation, Operation::Run(_))).count(),
+        ),
         uncached: uncached(request, &graph),
     };
     engine.warn_of_unknown_stages();

@@ -53,6 +53,25 @@ pub(crate) struct BaseBlob {
     pub(crate) from: Option<Reference>,
 }
 
+impl Cell {
+    fn new(id: LayerId, base: Option<BaseBlob>) -> Cell {
+        Cell {
+            id,
+            base,
+            busy: Mutex::new(()),
+            used: AtomicBool::new(false),
+            index: OnceLock::new(),
+            content: OnceLock::new(),
+            directory: OnceLock::new(),
+        }
+    }
+
+    /// Tells whether it is known to change nothing of the tree below it.
+    fn is_empty(&self) -> bool {
+        self.index.get().is_some_and(|index| index.entries.is_empty())
+    }
+}
+
 impl Snapshot {
     /// The tree of `FROM scratch`.
     pub(crate) fn empty() -> Snapshot {
@@ -144,21 +163,20 @@ impl<'a> Layers<'a> {
         self.push(below, layer, None)
     }
 
+    /// Takes note of a layer that was just made, so that what is known of it is not read again.
+    pub(crate) fn made(&self, layer: &Layer, index: Index) {
+        let cell = Cell::new(layer.id().clone(), None);
+        let _ = cell.index.set(Arc::new(index));
+        if let Some(directory) = layer.fs() {
+            let _ = cell.directory.set(directory);
+        }
+        lock(&self.cells).entry(cell.id.clone()).or_insert_with(|| Arc::new(cell));
+    }
+
     fn push(&self, below: &Snapshot, id: LayerId, base: Option<BaseBlob>) -> Snapshot {
         let cell = {
             let mut cells = lock(&self.cells);
-            let new = || {
-                Arc::new(Cell {
-                    id: id.clone(),
-                    base,
-                    busy: Mutex::new(()),
-                    used: AtomicBool::new(false),
-                    index: OnceLock::new(),
-                    content: OnceLock::new(),
-                    directory: OnceLock::new(),
-                })
-            };
-            cells.entry(id.clone()).or_insert_with(new).clone()
+            cells.entry(id.clone()).or_insert_with(|| Arc::new(Cell::new(id.clone(), base))).clone()
         };
         let layers = below.layers.iter().cloned().chain([cell]).collect();
         Snapshot { id: keys::tree(&below.id, id.as_str()), layers: Arc::new(layers) }
@@ -269,6 +287,13 @@ impl<'a> Layers<'a> {
         }
     }
 
+    /// Returns the directories that a command's root file system is made of: an overlay costs time for each layer, and those
+    /// in which there is nothing do not show.
+    pub(crate) fn lower(&self, snapshot: &Snapshot) -> Result<Vec<PathBuf>, Error> {
+        let all = snapshot.layers().iter().zip(self.directories(snapshot)?);
+        Ok(all.filter(|(cell, _)| !cell.is_empty()).map(|(_, directory)| directory).collect())
+    }
+
     /// Returns the directories of a tree's layers for an overlay, lowest first, unpacking what is not yet unpacked.
     pub(crate) fn directories(&self, snapshot: &Snapshot) -> Result<Vec<PathBuf>, Error> {
         self.use_bases(snapshot)?;
@@ -287,14 +312,16 @@ impl<'a> Layers<'a> {
         if let Some(content) = cell.content.get() {
             return Ok(content.clone());
         }
-        let content: Arc<dyn Content> = match self.store.layer(&cell.id)?.map(|layer| (layer.fs(), layer)) {
-            Some((Some(directory), _)) => Arc::new(DirContent::new(Dir::open(&directory)?)),
-            Some((None, layer)) if layer.meta().facts.tar.is_some() => self.tar(&layer)?,
-            _ => {
-                self.directories(&snapshot.below(at + 1))?;
-                let directory = self.directory(cell)?.ok_or_else(|| gone(cell))?;
-                Arc::new(DirContent::new(Dir::open(&directory)?))
-            }
+        let content: Arc<dyn Content> = match self.directory(cell)? {
+            Some(directory) => Arc::new(DirContent::new(Dir::open(&directory)?)),
+            None => match self.store.layer(&cell.id)? {
+                Some(layer) if layer.meta().facts.tar.is_some() => self.tar(&layer)?,
+                _ => {
+                    self.directories(&snapshot.below(at + 1))?;
+                    let directory = self.directory(cell)?.ok_or_else(|| gone(cell))?;
+                    Arc::new(DirContent::new(Dir::open(&directory)?))
+                }
+            },
         };
         Ok(cell.content.get_or_init(|| content).clone())
     }

@@ -1,12 +1,12 @@
 //! Carrying out RUN.
 
-use std::io::Read;
-use std::sync::Mutex;
-use std::thread;
+use std::io;
+use std::sync::atomic::Ordering;
 
 use jettison_dockerfile::Span;
 use jettison_fs::Dir;
-use jettison_layer::{DiffOptions, Index, Merged, Timestamp, Tree};
+use jettison_image::HashingWriter;
+use jettison_layer::{DiffOptions, Index, Merged, NoContent, Timestamp, Tree};
 use jettison_plan::{NetworkMode, Run, Security};
 use jettison_sandbox as sandbox;
 use jettison_sandbox::Stdio3;
@@ -14,7 +14,7 @@ use jettison_store::{LayerDraft, LayerId};
 
 use crate::engine::Engine;
 use crate::event::{Event, StepId, Stream};
-use crate::layers::{Snapshot, lock};
+use crate::layers::Snapshot;
 use crate::sources::text_of;
 use crate::tail::Tail;
 use crate::users::Accounts;
@@ -29,6 +29,7 @@ impl Engine<'_> {
         parent: &Snapshot,
         tree_of: &dyn Fn(usize) -> Snapshot,
     ) -> Result<(LayerId, bool), Error> {
+        self.runs_left.fetch_sub(1, Ordering::Relaxed);
         let contents = self.mount_contents(run, tree_of)?;
         let key = keys::run(&parent.id, run, &contents);
         self.once(Some(id), key, || {
@@ -67,7 +68,14 @@ impl Engine<'_> {
         let index = self.changes(parent, &tree, &draft, copied)?;
         let mut facts = self.facts(started);
         facts.created_by.clone_from(&self.graph.nodes[id].label.name);
+        if index.entries.is_empty() {
+            // The tar of nothing is at hand; one with files waits until it is known whether anybody wants it.
+            let mut out = HashingWriter::new(io::sink());
+            jettison_layer::write_layer(&index, &NoContent, self.request.times, &mut out)?;
+            facts.set_diff_id(self.request.times, out.finish().1);
+        }
         let layer = draft.commit(facts, &index)?;
+        self.layers.made(&layer, index);
         Ok(layer.id().clone())
     }
 
@@ -96,11 +104,11 @@ impl Engine<'_> {
 
     /// The root file system: an overlay on the parent's layers, or where nothing can be mounted a copy of them.
     fn root(&self, parent: &Snapshot, draft: &LayerDraft) -> Result<sandbox::Root, Error> {
-        let lower = self.layers.directories(parent)?;
-        if lower.is_empty() {
+        if parent.layers().is_empty() {
             return Ok(sandbox::Root::Directory(draft.fs()));
         }
         if self.identity.mode.overlay() {
+            let lower = self.layers.lower(parent)?;
             let tree = self.layers.tree(parent)?;
             jettison_layer::prepare_upper(&Dir::open(&draft.fs())?, &tree, self.layers.ownership())?;
             return Ok(sandbox::Root::Overlay { lower, upper: draft.fs(), work: draft.work() });
@@ -140,13 +148,16 @@ impl Engine<'_> {
         let (stdio, stdout, stderr) = Stdio3::pipes().map_err(io)?;
         let running = sandbox::spawn(self.identity, spec, stdio).map_err(failed)?;
         let _registered = self.running.register(id, running.killer());
-        let tail = Mutex::new(Tail::default());
-        let outcome = thread::scope(|scope| {
-            scope.spawn(|| self.forward(id, Stream::Stdout, stdout, &tail));
-            scope.spawn(|| self.forward(id, Stream::Stderr, stderr, &tail));
-            running.wait()
+        if self.runs_left.load(Ordering::Relaxed) > 0 {
+            sandbox::prepare_command(self.identity);
+        }
+        let mut tail = Tail::default();
+        let streams = [Stream::Stdout, Stream::Stderr];
+        sandbox::read_all([stdout, stderr], &mut |pipe, bytes| {
+            tail.push(bytes);
+            (self.events)(Event::Output { step: id, stream: streams[pipe], bytes: bytes.to_vec() });
         });
-        let outcome = match outcome {
+        let outcome = match running.wait() {
             _ if self.is_canceled() => return Err(Error::Canceled),
             outcome => outcome.map_err(failed)?,
         };
@@ -163,18 +174,8 @@ impl Engine<'_> {
         if outcome.code == 0 {
             return Ok(());
         }
-        let tail = tail.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).finish();
-        let command = run.args.join(" ");
+        let (command, tail) = (run.args.join(" "), tail.finish());
         Err(Error::Run { step: label.name.clone(), span: label.span, command, code: outcome.code, tail })
-    }
-
-    fn forward(&self, step: StepId, stream: Stream, mut pipe: impl Read, tail: &Mutex<Tail>) {
-        let mut buffer = vec![0; 1 << 14];
-        // A pipe that cannot be read has ended as far as we are concerned; the exit code tells how it went.
-        while let Ok(read @ 1..) = pipe.read(&mut buffer) {
-            lock(tail).push(&buffer[..read]);
-            (self.events)(Event::Output { step, stream, bytes: buffer[..read].to_vec() });
-        }
     }
 
     /// Resolves the user of a RUN or WORKDIR in the tree it acts on.

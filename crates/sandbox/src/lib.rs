@@ -25,6 +25,6 @@ pub use identity::{Extent, Identity, Mode};
 pub use probe::{Check, Report, Status, overlay_supported, probe};
 pub use spec::*;
 pub use step::{
-    Foreign, Killer, Outcome, Refused, Running, SANDBOX_ARGUMENT, Stdio3, intercept, prepare_network,
-    private_networks, share_mount_points, spawn,
+    Foreign, Killer, Outcome, Refused, Running, SANDBOX_ARGUMENT, Stdio3, intercept, prepare_command,
+    prepare_network, private_networks, read_all, share_mount_points, spawn,
 };

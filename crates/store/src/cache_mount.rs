@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// Keeps others from choosing at the same time.
-    fn choose(&self, _gate: &Taking) -> Result<File> {
+    fn choose(&self, _gate: &Taking<'_>) -> Result<File> {
         let path = self.inner.layout.mounts_lock();
         let file =
             File::options().create(true).truncate(false).write(true).open(&path).context("open", &path)?;

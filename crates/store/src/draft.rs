@@ -17,7 +17,7 @@ use crate::session;
 pub struct LayerDraft {
     store: Store,
     folder: PathBuf,
-    /// Whether the work directory stays until this process ends.
+    /// Whether the work directory is left to the next process.
     leaves_work: bool,
 }
 
@@ -50,8 +50,8 @@ impl LayerDraft {
         self.folder.with_extension("work")
     }
 
-    /// Leaves the work directory until this process ends, when it is an overlay's and thus small: ext4 is slow to make
-    /// files where some were removed in the last seconds, and the next step makes some.
+    /// Leaves the work directory to the next process, when it is an overlay's and thus small: removing it would take as long
+    /// as making the layer, and ext4 is slow to make files where some were just removed, as the next step does.
     pub fn leave_work(&mut self) {
         self.leaves_work = true;
     }
@@ -71,10 +71,17 @@ impl LayerDraft {
         let meta = layer::describe(&self.folder, facts, index)?;
         self.store.grow(if self.fs().is_dir() { meta.disk_size } else { 0 });
         let target = self.store.inner.layout.layer(&id);
+        let mut first = true;
         self.store.inner.publish(&Object::Layer(id.clone()), || match fs::rename(&self.folder, &target) {
-            Err(_) if target.is_dir() => Ok(()),
+            Err(_) if target.is_dir() => {
+                first = false;
+                Ok(())
+            }
             result => result.context("write", &target),
         })?;
+        if first {
+            return Ok(Layer::new(&self.store, id, meta));
+        }
         let layer = self.store.layer(&id)?.ok_or(Error::NoSuchLayer(id))?;
         if layer.fs().is_none() && self.fs().is_dir() {
             layer.add_fs(self)?;

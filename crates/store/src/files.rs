@@ -42,7 +42,8 @@ pub(crate) fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> 
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(Error::io("open", path, error)),
     };
-    let mut bytes = Vec::new();
+    // Most are small, and reading without room for all asks for 32 bytes at a time.
+    let mut bytes = Vec::with_capacity(1 << 10);
     file.take(limit + 1).read_to_end(&mut bytes).context("read", path)?;
     if bytes.len() as u64 > limit {
         return Err(Error::TooLarge { path: path.to_owned(), limit });

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Context, Result};
 
@@ -14,11 +15,20 @@ use crate::error::{Context, Result};
 #[derive(Debug)]
 pub(crate) struct Gate {
     path: PathBuf,
+    takers: Mutex<Takers>,
+}
+
+/// The threads of this process that take something. They share one lock: a build takes some thousand things.
+#[derive(Debug, Default)]
+struct Takers {
+    count: usize,
+    /// Open from the first time on, locked while somebody takes something.
+    file: Option<File>,
 }
 
 /// Proof that nothing is thrown away while this lives.
-pub(crate) struct Taking {
-    _file: File,
+pub(crate) struct Taking<'a> {
+    gate: &'a Gate,
 }
 
 /// Proof that nothing is taken or published while this lives.
@@ -28,25 +38,47 @@ pub(crate) struct Discarding {
 
 impl Gate {
     pub(crate) fn new(path: PathBuf) -> Gate {
-        Gate { path }
+        Gate { path, takers: Mutex::default() }
     }
 
-    pub(crate) fn take(&self) -> Result<Taking> {
-        let file = self.open()?;
-        uninterrupted(|| file.lock_shared()).context("lock", &self.path)?;
-        Ok(Taking { _file: file })
+    pub(crate) fn take(&self) -> Result<Taking<'_>> {
+        let mut takers = self.takers();
+        if takers.count == 0 {
+            let file = match takers.file.take() {
+                Some(file) => file,
+                None => self.open()?,
+            };
+            uninterrupted(|| file.lock_shared()).context("lock", &self.path)?;
+            takers.file = Some(file);
+        }
+        takers.count += 1;
+        Ok(Taking { gate: self })
     }
 
+    /// A lock belongs to an open file, so that who discards opens its own: it waits for the takers of this process too.
     pub(crate) fn discard(&self) -> Result<Discarding> {
         let file = self.open()?;
         uninterrupted(|| file.lock()).context("lock", &self.path)?;
         Ok(Discarding { _file: file })
     }
 
-    /// A lock belongs to an open file, so that each holder opens its own: threads then exclude each other as processes
-    /// do.
     fn open(&self) -> Result<File> {
         File::options().create(true).truncate(false).write(true).open(&self.path).context("open", &self.path)
+    }
+
+    fn takers(&self) -> MutexGuard<'_, Takers> {
+        self.takers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        let mut takers = self.gate.takers();
+        takers.count -= 1;
+        if takers.count == 0 && takers.file.as_ref().is_some_and(|file| file.unlock().is_err()) {
+            // Closed, it is free in any case.
+            takers.file = None;
+        }
     }
 }
 

@@ -32,7 +32,7 @@ impl Journal {
 
     /// Notes that `object` is about to get its name. The gate is held until it has it, so that no sync in between takes
     /// the note away.
-    pub(crate) fn note(&self, object: &Object, _gate: &Taking) -> Result<()> {
+    pub(crate) fn note(&self, object: &Object, _gate: &Taking<'_>) -> Result<()> {
         let path = self.folder.join(object.to_string());
         match fs::hard_link(self.folder.join(ANCHOR), &path) {
             Ok(()) => Ok(()),

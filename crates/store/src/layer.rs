@@ -159,7 +159,7 @@ impl Store {
         for blob in meta.facts.blobs() {
             self.inner.hold(&Object::Blob(blob), &gate)?;
         }
-        Ok(Some(Layer { store: self.clone(), id: id.clone(), meta }))
+        Ok(Some(Layer::new(self, id.clone(), meta)))
     }
 
     /// Starts a layer whose content will be a directory.
@@ -175,6 +175,10 @@ impl Store {
 }
 
 impl Layer {
+    pub(crate) fn new(store: &Store, id: LayerId, meta: LayerMeta) -> Layer {
+        Layer { store: store.clone(), id, meta }
+    }
+
     /// Returns its name in the store.
     pub fn id(&self) -> &LayerId {
         &self.id

@@ -93,7 +93,7 @@ impl Records {
         files::remove_file(&self.store.inner.layout.record(self.kind, key))
     }
 
-    fn has_all<T>(&self, stored: &Stored<T>, gate: &Taking) -> Result<bool> {
+    fn has_all<T>(&self, stored: &Stored<T>, gate: &Taking<'_>) -> Result<bool> {
         let inner = &self.store.inner;
         for id in &stored.layers {
             inner.hold(&Object::Layer(id.clone()), gate)?;

@@ -36,7 +36,7 @@ struct Lease {
 
 impl Session {
     /// Starts a session. The gate keeps others from taking a folder without a locked lease for garbage.
-    pub(crate) fn start(sessions: &Path, boot: &str, _gate: &Taking) -> Result<Session> {
+    pub(crate) fn start(sessions: &Path, boot: &str, _gate: &Taking<'_>) -> Result<Session> {
         let folder = sessions.join(unique_name());
         fs::create_dir(&folder).context("create", &folder)?;
         let path = lease_path(&folder);
@@ -51,7 +51,7 @@ impl Session {
     }
 
     /// Names `object` in the lease: it will not be thrown away while this process lives.
-    pub(crate) fn hold(&self, object: &Object, _gate: &Taking) -> Result<()> {
+    pub(crate) fn hold(&self, object: &Object, _gate: &Taking<'_>) -> Result<()> {
         let mut lease = self.lease.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if lease.held.contains(object) {
             return Ok(());
@@ -70,8 +70,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // What stays because of an error goes when the next process finds the lock free.
-        let _ = remove_tree(&self.folder);
+        // What stays, because a step left it or because of an error, goes when the next process finds the lock free.
+        let _ = fs::remove_file(lease_path(&self.folder)).and_then(|()| fs::remove_dir(&self.folder));
     }
 }
 

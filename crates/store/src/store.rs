@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::SystemTime;
 
 use crate::error::{Context, Error, Result};
@@ -124,7 +125,7 @@ impl Store {
 
 impl Inner {
     /// Returns this process's session, starting it with the first use: commands that only look need none.
-    pub(crate) fn session(&self, gate: &Taking) -> Result<Arc<Session>> {
+    pub(crate) fn session(&self, gate: &Taking<'_>) -> Result<Arc<Session>> {
         let mut session = self.session.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(session) = &*session {
             return Ok(session.clone());
@@ -134,7 +135,7 @@ impl Inner {
     }
 
     /// Holds `object`, whether or not it is there.
-    pub(crate) fn hold(&self, object: &Object, gate: &Taking) -> Result<()> {
+    pub(crate) fn hold(&self, object: &Object, gate: &Taking<'_>) -> Result<()> {
         self.session(gate)?.hold(object, gate)
     }
 
@@ -171,8 +172,7 @@ impl Inner {
 
     /// Removes the trees in the trash. They have no name any more, so this needs no gate and may be left half-done.
     pub(crate) fn empty_trash(&self) -> Result<()> {
-        let trash = self.layout.trash();
-        files::names(&trash)?.iter().try_for_each(|name| session::remove_tree(&trash.join(name)))
+        empty(&self.layout.trash())
     }
 
     fn check_owner(&self, owner: &str) -> Result<()> {
@@ -189,11 +189,7 @@ impl Inner {
     fn recover(&self) -> Result<()> {
         let layout = &self.layout;
         let strangers = files::names(&layout.unsynced())?.iter().any(|boot| *boot != self.boot);
-        if files::names(&layout.sessions())?.is_empty() && !strangers {
-            self.empty_trash_if_possible();
-            return Ok(());
-        }
-        {
+        if !files::names(&layout.sessions())?.is_empty() || strangers {
             let gate = self.gate.discard()?;
             let mut boots = vec![self.boot.clone()];
             for seen in session::survey(&layout.sessions(), &gate)? {
@@ -208,14 +204,23 @@ impl Inner {
                 self.move_to_trash(&folder)?;
             }
         }
-        self.empty_trash_if_possible();
-        Ok(())
+        self.empty_trash_meanwhile()
     }
 
-    /// What cannot be removed is in nobody's way; a prune will say what is wrong with it.
-    fn empty_trash_if_possible(&self) {
-        let _ = self.empty_trash();
+    /// Empties the trash beside what this process does; the next one goes on where this one ends.
+    fn empty_trash_meanwhile(&self) -> Result<()> {
+        let trash = self.layout.trash();
+        if !files::names(&trash)?.is_empty() {
+            // What cannot be removed is in nobody's way; a prune will say what is wrong with it.
+            let _ = thread::Builder::new().spawn(move || empty(&trash));
+        }
+        Ok(())
     }
+}
+
+/// Removes the trees in a folder.
+fn empty(trash: &Path) -> Result<()> {
+    files::names(trash)?.iter().try_for_each(|name| session::remove_tree(&trash.join(name)))
 }
 
 /// Refuses a root in which a newer version has stored anything: it may know of objects here that we would throw away.

@@ -18,18 +18,15 @@ use super::first;
 use super::helper::Watch;
 use super::network::Files;
 use super::overlay::open_directory;
-use super::wire::{Channel, Notice, Request};
+use super::wire::{Channel, Given, Notice, Request};
 use crate::error::{Fault, OrFault};
 use crate::spec::Root;
 use crate::sys::{self, Fork, Signals};
 
 /// Runs one command in a directory.
-pub(super) fn step(
-    request: &Request,
-    cgroups: &mut Cgroups,
-    streams: &Streams,
-    control: &Channel,
-) -> Result<Outcome, Fault> {
+pub(super) fn step(given: Given, control: &Channel) -> Result<Outcome, Fault> {
+    let Given { request, streams, .. } = given;
+    let mut cgroups = Cgroups::beneath(request.spec.cgroup_parent.as_deref())?;
     let what = || "start the command".to_owned();
     let Root::Directory(root) = &request.spec.root else {
         return Err(Fault::new("use an overlay as root file system without namespaces"));
@@ -37,7 +34,6 @@ pub(super) fn step(
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).or_fault(what)?;
     let files = Files::new(&request.spec, request.network);
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).or_fault(what)?;
     let _furniture = Furniture::lay(root, &files)?;
     let (ours, theirs) = Channel::pair().or_fault(what)?;
     // SAFETY: the helper has one thread.
@@ -45,20 +41,22 @@ pub(super) fn step(
         Fork::Parent(first) => first,
         Fork::Child => {
             drop(ours);
-            run_first(request, streams, root, &null, &theirs)
+            run_first(&request, streams, root, &theirs)
         }
     };
     drop(theirs);
-    streams.let_go(&null).or_fault(what)?;
-    let mut watch = Watch::new(request, first);
-    let result = watch.start(cgroups, &ours).and_then(|()| watch.until_end(control, &ours));
+    drop(streams);
+    let mut watch = Watch::new(&request, first);
+    let started = watch.enter(&mut cgroups);
+    let started = started.and_then(|()| ours.send_bytes(b"g", &[]).or_fault(what));
+    let result = started.and_then(|()| watch.until_end(control, &ours));
     kill_descendants();
     result?;
     watch.outcome(None)
 }
 
 /// Starts the command and reaps, as in a process namespace; orphans go to the helper, though.
-fn run_first(request: &Request, streams: &Streams, root: &Path, null: &OwnedFd, channel: &Channel) -> ! {
+fn run_first(request: &Request, streams: Streams, root: &Path, channel: &Channel) -> ! {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     if !matches!(channel.receive_bytes(&mut [0; 1]), Ok((1, _))) {
         sys::exit_now(1);
@@ -67,11 +65,13 @@ fn run_first(request: &Request, streams: &Streams, root: &Path, null: &OwnedFd, 
     Signals::all().block();
     // SAFETY: this process has one thread.
     match unsafe { sys::fork(0) } {
-        Ok(Fork::Child) => become_confined(request, streams, root, channel),
-        Ok(Fork::Parent(command)) if streams.let_go(null).is_ok() => {
+        Ok(Fork::Child) => become_confined(request, &streams, root, channel),
+        Ok(Fork::Parent(command)) => {
+            // Whoever reads them waits for their last holder.
+            drop(streams);
             sys::exit_now(first::reap(command, helper, channel))
         }
-        _ => sys::exit_now(1),
+        Err(_) => sys::exit_now(1),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -49,16 +49,6 @@ pub(super) struct Streams {
     pub(super) stdin: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-}
-
-impl Streams {
-    /// Puts /dev/null (given as `null`) in the place of all three, under every number this process has for them.
-    pub(super) fn let_go(&self, null: &OwnedFd) -> io::Result<()> {
-        for fd in [&self.stdin, &self.stdout, &self.stderr] {
-            sys::dup_to(null.as_fd(), fd.as_raw_fd())?;
-        }
-        (0..=2).try_for_each(|at| sys::dup_to(null.as_fd(), at))
-    }
 }
 
 /// Becomes the command. The process is in its root already, and in the directory it will work in.

@@ -4,84 +4,77 @@
 //! capabilities than the command, the command cannot reach into it.
 #![allow(unsafe_code)]
 
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
 
-use super::command::{Streams, become_command, enter_directory};
-use super::machine::furnish;
+use super::command::{become_command, enter_directory};
+use super::machine::Machine;
 use super::mounts::Tree;
 use super::network::{self, Files, Net};
-use super::wire::{Channel, Notice, Request};
+use super::wire::{Channel, Given, Go, Notice, Outset};
 use crate::error::{Fault, OrFault};
 use crate::sys::{self, Fork, Signals};
 
-/// All that the first process has been given.
-pub(super) struct Job<'a> {
-    pub(super) request: &'a Request,
-    pub(super) net: &'a Net,
-    pub(super) files: &'a Files,
-    /// Layers of mount points, lowest first.
-    pub(super) stubs: &'a [&'a Path],
-    pub(super) streams: &'a Streams,
-    pub(super) channel: &'a Channel,
-}
-
 /// Runs in the new process; never returns.
-pub(super) fn run(job: &Job<'_>) -> ! {
+pub(super) fn run(outset: &Outset, channel: &Channel) -> ! {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-    // If the helper died before that, nobody sends the word to go.
-    if !matches!(job.channel.receive_bytes(&mut [0; 1]), Ok((1, _))) {
-        sys::exit_now(1);
-    }
     Signals::all().block();
-    match build(job).and_then(|null| start(job, &null)) {
-        Ok(command) => sys::exit_now(reap(command, OUTSIDE, job.channel)),
+    let machine = prepare(outset, channel);
+    // If the helper died before the death signal was set, nobody sends the word to go.
+    let Ok(Some((Go { stubs }, fds))) = channel.receive() else { sys::exit_now(1) };
+    let given = Given::from_fds(fds).or_fault(|| "read what to run".to_owned());
+    let started = machine.and_then(|machine| {
+        let given = given?;
+        build(&given, &machine, &stubs, channel)?;
+        start(given, channel)
+    });
+    match started {
+        Ok(command) => sys::exit_now(reap(command, OUTSIDE, channel)),
         Err(fault) => {
-            let _ = job.channel.send(&Notice::Failed(fault), &[]);
+            let _ = channel.send(&Notice::Failed(fault), &[]);
             sys::exit_now(1)
         }
     }
 }
 
-/// Builds the machine and enters it; gives /dev/null of the host.
-fn build(job: &Job<'_>) -> Result<OwnedFd, Fault> {
-    let spec = &job.request.spec;
-    let flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-    // Kernels may lack cgroup namespaces.
-    if sys::unshare(flags | UnshareFlags::NEWCGROUP).is_err() {
-        sys::unshare(flags).or_fault(|| "create namespaces".to_owned())?;
-    }
-    network::enter(job.net).or_fault(|| "enter the network namespace".to_owned())?;
-    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())
-        .or_fault(|| "open /dev/null".to_owned())?;
+/// Makes the namespaces, and in them what every machine has.
+fn prepare(outset: &Outset, channel: &Channel) -> Result<Machine, Fault> {
+    sys::unshare(UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS)
+        .or_fault(|| "create namespaces".to_owned())?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let tree = Tree::mount(&spec.root, job.stubs, job.channel)?;
-    furnish(&tree, job.request, job.net, job.files)?;
+    Machine::mount(outset, &Tree::host(channel)?)
+}
+
+/// Builds the root file system with the machine in it, and enters it.
+fn build(given: &Given, machine: &Machine, stubs: &[PathBuf], channel: &Channel) -> Result<(), Fault> {
+    let spec = &given.request.spec;
+    // Of the cgroup that this process is in by now; kernels may lack these.
+    let _ = sys::unshare(UnshareFlags::NEWCGROUP);
+    let files = Files::new(spec, given.request.network);
+    network::enter(&given.net).or_fault(|| "enter the network namespace".to_owned())?;
+    let tree = Tree::mount(&spec.root, stubs, channel)?;
+    machine.furnish(&tree, &given.net, &files)?;
     for mount in &spec.mounts {
         tree.add(mount)?;
     }
     tree.enter()?;
     rustix::system::sethostname(spec.hostname.as_bytes())
         .or_fault(|| format!("set the host name {}", spec.hostname))?;
-    enter_directory(spec, Path::new("/"))?;
-    Ok(null)
+    enter_directory(spec, Path::new("/"))
 }
 
 /// Starts the command, and lets go of its streams: whoever reads them waits for their last holder.
-fn start(job: &Job<'_>, null: &OwnedFd) -> Result<Pid, Fault> {
+fn start(given: Given, channel: &Channel) -> Result<Pid, Fault> {
     // What the command could learn of this process through /proc is none of its business.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let host_network = matches!(job.net, Net::Host);
+    let host_network = matches!(given.net, Net::Host);
     // SAFETY: this process has one thread.
-    let fork = unsafe { sys::fork(0) }.or_fault(|| "start the command".to_owned())?;
-    let Fork::Parent(command) = fork else {
-        become_command(job.request, job.streams, host_network, job.channel)
-    };
-    job.streams.let_go(null).or_fault(|| "let go of the command's streams".to_owned())?;
-    Ok(command)
+    match unsafe { sys::fork(0) }.or_fault(|| "start the command".to_owned())? {
+        Fork::Parent(command) => Ok(command),
+        Fork::Child => become_command(&given.request, &given.streams, host_network, channel),
+    }
 }
 
 /// The sender of a signal from outside the process namespace.

@@ -9,12 +9,10 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitOptions};
 
 use super::cgroup::Cgroups;
-use super::command::Streams;
-use super::first::{self, Job};
-use super::network::{Choice, Files, Net};
+use super::first;
 use super::refused::Recorder;
 use super::stubs::{self, StubLayer};
-use super::wire::{Channel, Notice, Reply, Request, Stub, retry};
+use super::wire::{Channel, Given, Go, Notice, Outset, Reply, Request, Stub, retry};
 use super::{Foreign, KEEPER_ARGUMENT, Outcome, PROBE_ARGUMENT, SANDBOX_ARGUMENT, chroot, keeper};
 use crate::error::{Fault, OrFault};
 use crate::identity::Mode;
@@ -38,8 +36,12 @@ pub fn intercept() {
 fn serve() -> ! {
     // The builder ends us by closing the socket; what is typed at the terminal is not for us.
     sys::ignore_signals(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGPIPE]);
-    let Ok((control, request, net, streams)) = start_up() else { sys::exit_now(1) };
-    let reply = match step(&request, &net, &streams, &control) {
+    let Ok((control, outset)) = start_up() else { sys::exit_now(1) };
+    let outcome = match outset.identity.mode {
+        Mode::Chroot => word(&control).and_then(|fds| chroot::step(given(fds)?, &control)),
+        _ => step(&outset, &control),
+    };
+    let reply = match outcome {
         Ok(outcome) => Reply::Done(outcome),
         Err(fault) => Reply::Failed(fault),
     };
@@ -47,43 +49,35 @@ fn serve() -> ! {
     sys::exit_now(0)
 }
 
-/// Reads the request from the socket that is our standard input.
-fn start_up() -> io::Result<(Channel, Request, Net, Streams)> {
-    let copy =
-        |fd: std::os::fd::BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(io::Error::from);
-    let control = copy(rustix::stdio::stdin())?;
-    let (stdout, stderr) = (copy(rustix::stdio::stdout())?, copy(rustix::stdio::stderr())?);
-    let null = rustix::fs::open(
-        "/dev/null",
-        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )?;
-    for at in 0..=2 {
-        sys::dup_to(null.as_fd(), at)?;
-    }
+/// Reads what to make ready from the socket that is our standard input.
+fn start_up() -> io::Result<(Channel, Outset)> {
+    let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    // Standard output is /dev/null already.
+    sys::dup_to(rustix::stdio::stdout(), 0)?;
     let control = Channel::from_fd(control);
-    let (_, fds) = control.receive_bytes(&mut [0; 8])?;
-    let mut fds = fds.into_iter();
-    let mut next = || fds.next().ok_or_else(|| io::Error::other("a descriptor is missing"));
-    let request = Request::from_file(next()?)?;
-    let net = match request.network {
-        Choice::Host => Net::Host,
-        Choice::Loopback => Net::Loopback,
-        Choice::Private => Net::Joined(next()?),
-    };
-    let stdin = next().unwrap_or(null);
-    Ok((control, request, net, Streams { stdin, stdout, stderr }))
+    match control.receive()? {
+        Some((outset, _)) => Ok((control, outset)),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
-fn step(request: &Request, net: &Net, streams: &Streams, control: &Channel) -> Result<Outcome, Fault> {
-    let mut cgroups = Cgroups::beneath(request.spec.cgroup_parent.as_deref())?;
-    if request.identity.mode == Mode::Chroot {
-        return chroot::step(request, &mut cgroups, streams, control);
+/// Waits for the builder's word to run, and gives the descriptors that come with it. Where the builder has no use for this
+/// helper, the process ends.
+fn word(control: &Channel) -> Result<Vec<OwnedFd>, Fault> {
+    match control.receive_bytes(&mut [0; 8]).or_fault(|| "be told what to run".to_owned())? {
+        (0, _) => sys::exit_now(0),
+        (_, fds) => Ok(fds),
     }
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let stub_layer = StubLayer::make(&request.spec, request.shared.as_deref())?;
-    let files = Files::new(&request.spec, request.network);
+}
+
+fn given(fds: Vec<OwnedFd>) -> Result<Given, Fault> {
+    Given::from_fds(fds).or_fault(|| "read what to run".to_owned())
+}
+
+/// Makes ready what it can, waits for the word, and runs the command.
+fn step(outset: &Outset, control: &Channel) -> Result<Outcome, Fault> {
     let what = || "start the first process".to_owned();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let (ours, theirs) = Channel::pair().or_fault(what)?;
     // SAFETY: the helper has one thread.
     let first = match unsafe { sys::fork(libc::CLONE_NEWPID) }.or_fault(what)? {
@@ -91,19 +85,22 @@ fn step(request: &Request, net: &Net, streams: &Streams, control: &Channel) -> R
         Fork::Child => {
             // Else nobody would see that the helper's end is closed.
             drop(ours);
-            let stubs = [stub_layer.as_ref().map(StubLayer::path), request.shared.as_deref()];
-            let stubs: Vec<&Path> = stubs.into_iter().flatten().collect();
-            first::run(&Job { request, net, files: &files, stubs: &stubs, streams, channel: &theirs })
+            first::run(outset, &theirs)
         }
     };
     drop(theirs);
-    let null =
-        rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()).or_fault(what)?;
-    streams.let_go(&null).or_fault(what)?;
-    let mut watch = Watch::new(request, first);
-    let result = watch.start(&mut cgroups, &ours).and_then(|()| watch.until_end(control, &ours));
+    let fds = word(control)?;
+    let request =
+        fds.first().map(Request::from_file).transpose().or_fault(|| "read what to run".to_owned())?;
+    let request = request.ok_or_else(|| Fault::new("run nothing"))?;
+    let mut watch = Watch::new(&request, first);
+    let (kept, result) = match watch.start(&request, fds, &ours) {
+        Ok(kept) => (Some(kept), watch.until_end(control, &ours)),
+        Err(fault) => (None, Err(fault)),
+    };
     sys::kill(first, libc::SIGKILL);
     let status = retry(|| rustix::process::waitpid(Some(first), WaitOptions::empty())).or_fault(what)?;
+    drop(kept);
     for (stub, parent) in watch.stubs.iter().rev() {
         stubs::remove(stub, parent);
     }
@@ -135,11 +132,28 @@ impl Watch {
         }
     }
 
-    /// Lets the first process go, in the cgroups that are its own.
-    pub(super) fn start(&mut self, cgroups: &mut Cgroups, first: &Channel) -> Result<(), Fault> {
+    /// Puts the first process into the cgroups that are its own.
+    pub(super) fn enter(&mut self, cgroups: &mut Cgroups) -> Result<(), Fault> {
         cgroups.take(self.first)?;
         self.notes.append(&mut cgroups.notes);
-        first.send_bytes(b"g", &[]).or_fault(|| "start the first process".to_owned())
+        Ok(())
+    }
+
+    /// Lets the first process go; gives what must be there until it has ended.
+    fn start(
+        &mut self,
+        request: &Request,
+        fds: Vec<OwnedFd>,
+        first: &Channel,
+    ) -> Result<(Cgroups, Option<StubLayer>), Fault> {
+        let mut cgroups = Cgroups::beneath(request.spec.cgroup_parent.as_deref())?;
+        let stub_layer = StubLayer::make(&request.spec, request.shared.as_deref())?;
+        self.enter(&mut cgroups)?;
+        let stubs = [stub_layer.as_ref().map(StubLayer::path), request.shared.as_deref()];
+        let go = Go { stubs: stubs.into_iter().flatten().map(Path::to_owned).collect() };
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        first.send(&go, &fds).or_fault(|| "start the first process".to_owned())?;
+        Ok((cgroups, stub_layer))
     }
 
     /// Serves the builder, the first process and the seccomp listener until the step is over or is to be over.

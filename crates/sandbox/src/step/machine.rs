@@ -3,6 +3,7 @@
 //! As Docker lays them out (moby `oci/defaults.go`, runc `libcontainer/SPEC.md`), with the nodes of /dev bound from
 //! the host, since making device nodes is denied to the root of a user namespace.
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
@@ -10,13 +11,13 @@ use rustix::mount::MountAttrFlags;
 
 use super::mounts::{Tree, clone_tree, filesystem, remove_file, write_file};
 use super::network::{Files, Net};
-use super::wire::Request;
+use super::wire::Outset;
 use crate::error::{Fault, OrFault};
 use crate::identity::Identity;
 use crate::sys::{self, attr};
 
 /// Files and directories of the kernel that are hidden: they tell of the host or act on it.
-const MASKED: [&str; 12] = [
+const MASKED_PROC: [&str; 10] = [
     "proc/acpi",
     "proc/asound",
     "proc/interrupts",
@@ -27,9 +28,8 @@ const MASKED: [&str; 12] = [
     "proc/scsi",
     "proc/timer_list",
     "proc/timer_stats",
-    "sys/devices/virtual/powercap",
-    "sys/firmware",
 ];
+const MASKED_SYS: [&str; 2] = ["sys/devices/virtual/powercap", "sys/firmware"];
 
 /// Parts of /proc that are there to be read only.
 const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"];
@@ -58,30 +58,63 @@ fn inert() -> MountAttrFlags {
     MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC
 }
 
-/// Mounts all of it into the tree.
-pub(super) fn furnish(tree: &Tree<'_>, request: &Request, net: &Net, files: &Files) -> Result<(), Fault> {
-    proc(tree)?;
-    sys_tree(tree, net, request.spec.insecure)?;
-    if !request.spec.insecure {
-        restrict(tree)?;
-    }
-    let dev = dev(tree, &request.identity, request.spec.shm_size.unwrap_or(SHM_SIZE))?;
-    for (path, text) in [("/etc/hosts", &files.hosts), ("/etc/resolv.conf", &files.resolv_conf)] {
-        bind_text(tree, &dev, path, text)?;
-    }
-    Ok(())
+/// The parts of a machine that do not depend on what runs on it, mounted in a mount namespace of their own until there is a
+/// root file system to move them to: where the host has /proc and /sys, for nobody keeps layers there.
+pub(super) struct Machine {
+    insecure: bool,
+    /// The new /dev.
+    dev: OwnedFd,
+    covers: Covers,
 }
 
-/// Takes from the command what of the kernel's files is not for it.
-fn restrict(tree: &Tree<'_>) -> Result<(), Fault> {
-    let null = host_node("null")?;
-    for path in MASKED {
-        mask(tree, path, &null)?;
+/// Where the new /proc and /dev wait, and where they belong.
+const WAITING: [(&str, &str); 2] = [("/proc", "/proc"), ("/sys", "/dev")];
+
+/// What hides files and directories from view.
+struct Covers {
+    /// The host's null device.
+    file: OwnedFd,
+    /// An empty directory, mounted where the first one is hidden.
+    directory: OnceCell<OwnedFd>,
+}
+
+impl Machine {
+    /// Mounts the new /proc and /dev in the tree of the host.
+    pub(super) fn mount(outset: &Outset, host: &Tree<'_>) -> Result<Machine, Fault> {
+        proc(host)?;
+        let dev = dev(host, &outset.identity, outset.shm_size.unwrap_or(SHM_SIZE))?;
+        let covers = Covers { file: host_node("null")?, directory: OnceCell::new() };
+        if !outset.insecure {
+            for path in MASKED_PROC {
+                covers.mask(host, path)?;
+            }
+            for path in READ_ONLY {
+                make_read_only(host, path)?;
+            }
+        }
+        Ok(Machine { insecure: outset.insecure, dev, covers })
     }
-    for path in READ_ONLY {
-        make_read_only(tree, path)?;
+
+    /// Moves them into a tree, and mounts the rest there: what shows the network.
+    pub(super) fn furnish(&self, tree: &Tree<'_>, net: &Net, files: &Files) -> Result<(), Fault> {
+        for (waits, path) in WAITING {
+            let what = || format!("mount {path}");
+            let place = tree.mount_point(path, true)?;
+            let mount =
+                rustix::fs::open(waits, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).or_fault(what)?;
+            tree.attach(&mount, &place).or_fault(what)?;
+        }
+        sys_tree(tree, net, self.insecure)?;
+        if !self.insecure {
+            for path in MASKED_SYS {
+                self.covers.mask(tree, path)?;
+            }
+        }
+        for (path, text) in [("/etc/hosts", &files.hosts), ("/etc/resolv.conf", &files.resolv_conf)] {
+            bind_text(tree, &self.dev, path, text)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn proc(tree: &Tree<'_>) -> Result<(), Fault> {
@@ -137,16 +170,25 @@ fn host_node(name: &str) -> Result<OwnedFd, Fault> {
         .or_fault(|| format!("open {path}"))
 }
 
-fn mask(tree: &Tree<'_>, path: &str, null: &OwnedFd) -> Result<(), Fault> {
-    let what = || format!("hide /{path}");
-    let Some(place) = tree.find(path)? else { return Ok(()) };
-    let mode = rustix::fs::fstat(&place).or_fault(what)?.st_mode;
-    let cover = if mode & libc::S_IFMT == libc::S_IFDIR {
-        filesystem("tmpfs", &[("mode", "755")], inert() | MountAttrFlags::MOUNT_ATTR_RDONLY)
-    } else {
-        rustix::io::dup(null).and_then(clone_tree)
-    };
-    tree.attach(&cover.or_fault(what)?, &place).or_fault(what)
+impl Covers {
+    fn mask(&self, tree: &Tree<'_>, path: &str) -> Result<(), Fault> {
+        let what = || format!("hide /{path}");
+        let Some(place) = tree.find(path)? else { return Ok(()) };
+        let mode = rustix::fs::fstat(&place).or_fault(what)?.st_mode;
+        if mode & libc::S_IFMT != libc::S_IFDIR {
+            let cover = rustix::io::dup(&self.file).and_then(clone_tree).or_fault(what)?;
+            return tree.attach(&cover, &place).or_fault(what);
+        }
+        if let Some(first) = self.directory.get() {
+            let cover = rustix::io::dup(first).and_then(clone_tree).or_fault(what)?;
+            return tree.attach(&cover, &place).or_fault(what);
+        }
+        let cover = filesystem("tmpfs", &[("mode", "755")], inert() | MountAttrFlags::MOUNT_ATTR_RDONLY);
+        let cover = cover.or_fault(what)?;
+        tree.attach(&cover, &place).or_fault(what)?;
+        let _ = self.directory.set(cover);
+        Ok(())
+    }
 }
 
 fn make_read_only(tree: &Tree<'_>, path: &str) -> Result<(), Fault> {
@@ -157,7 +199,8 @@ fn make_read_only(tree: &Tree<'_>, path: &str) -> Result<(), Fault> {
     tree.attach(&copy, &place).or_fault(what)
 }
 
-fn dev(tree: &Tree<'_>, identity: &Identity, shm_size: u64) -> Result<OwnedFd, Fault> {
+/// Mounts the new /dev where it waits.
+fn dev(host: &Tree<'_>, identity: &Identity, shm_size: u64) -> Result<OwnedFd, Fault> {
     let what = || "mount /dev".to_owned();
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let dev = filesystem("tmpfs", &[("mode", "755"), ("size", "65536k")], flags).or_fault(what)?;
@@ -170,21 +213,22 @@ fn dev(tree: &Tree<'_>, identity: &Identity, shm_size: u64) -> Result<OwnedFd, F
     for name in NODES {
         write_file(&dev, name, "").or_fault(what)?;
     }
-    tree.attach(&dev, &tree.mount_point("/dev", true)?).or_fault(what)?;
+    let waiting = host.find("sys")?.ok_or_else(|| Fault::new("find /sys"))?;
+    host.attach(&dev, &waiting).or_fault(what)?;
     let place = |name: &str| rustix::fs::openat(&dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     for name in NODES {
         let node = clone_tree(host_node(name)?).or_fault(what)?;
-        place(name).and_then(|place| tree.attach(&node, &place)).or_fault(|| format!("bind /dev/{name}"))?;
+        place(name).and_then(|place| host.attach(&node, &place)).or_fault(|| format!("bind /dev/{name}"))?;
     }
     let pts = terminals(identity).or_fault(|| "mount /dev/pts".to_owned())?;
-    place("pts").and_then(|place| tree.attach(&pts, &place)).or_fault(|| "mount /dev/pts".to_owned())?;
+    place("pts").and_then(|place| host.attach(&pts, &place)).or_fault(|| "mount /dev/pts".to_owned())?;
     let shm_size = shm_size.to_string();
     for (name, kind, options) in
         [("shm", "tmpfs", [("mode", "1777"), ("size", &shm_size)].as_slice()), ("mqueue", "mqueue", &[])]
     {
         let what = || format!("mount /dev/{name}");
         let mount = filesystem(kind, options, inert()).or_fault(what)?;
-        place(name).and_then(|place| tree.attach(&mount, &place)).or_fault(what)?;
+        place(name).and_then(|place| host.attach(&mount, &place)).or_fault(what)?;
     }
     Ok(dev)
 }

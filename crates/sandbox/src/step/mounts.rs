@@ -33,10 +33,16 @@ pub(super) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// Mounts the root file system in this process's mount namespace, which must be its own.
-    pub(super) fn mount(root: &Root, stubs: &[&Path], channel: &'a Channel) -> Result<Self, Fault> {
+    /// The tree around this process, in its mount namespace, which must be its own.
+    pub(super) fn host(channel: &'a Channel) -> Result<Self, Fault> {
         let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         rustix::mount::mount_change("/", flags).or_fault(|| "make all mounts private".to_owned())?;
+        let staging = PathBuf::from("/");
+        Ok(Tree { root: open_directory(&staging)?, staging, channel })
+    }
+
+    /// Mounts the root file system in the namespace of [`Tree::host`].
+    pub(super) fn mount(root: &Root, stubs: &[PathBuf], channel: &'a Channel) -> Result<Self, Fault> {
         match root {
             Root::Overlay { lower, upper, work } => {
                 let layers = Layers::open(with_stubs(lower, stubs), Some((upper, work)))?;

@@ -138,9 +138,9 @@ pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
 /// The list of lower directories of a root, with the layers of mount points below them.
 pub(super) fn with_stubs<'a>(
     lower: &'a [PathBuf],
-    stubs: &'a [&'a Path],
+    stubs: &'a [PathBuf],
 ) -> impl DoubleEndedIterator<Item = &'a Path> {
-    stubs.iter().copied().chain(lower.iter().map(PathBuf::as_path))
+    stubs.iter().chain(lower).map(PathBuf::as_path)
 }
 
 #[cfg(test)]

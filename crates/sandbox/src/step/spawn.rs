@@ -1,14 +1,16 @@
 //! The builder's side of a step.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::event::{PollFd, PollFlags};
 
 use super::keeper::{self, Keeper};
 use super::network::Choice;
 use super::stubs;
-use super::wire::{Channel, Reply, Request};
+use super::wire::{Channel, Outset, Reply, Request, retry};
 use super::{Outcome, SANDBOX_ARGUMENT};
 use crate::error::Error;
 use crate::identity::{Identity, Mode};
@@ -52,6 +54,57 @@ impl Stdio3 {
     }
 }
 
+/// A helper that makes ready what it can, and waits for what to run.
+#[derive(Debug)]
+struct Helper {
+    process: Child,
+    control: Channel,
+    outset: Outset,
+}
+
+impl Helper {
+    /// Starts the builder's own binary again. Its control socket is its standard input, so that nothing needs to be done
+    /// between fork and exec.
+    fn start(outset: Outset) -> io::Result<Helper> {
+        let (control, theirs) = Channel::pair()?;
+        let process = Command::new("/proc/self/exe")
+            .arg(SANDBOX_ARGUMENT)
+            .env_clear()
+            .stdin(Stdio::from(theirs.into_fd()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        control.send(&outset, &[])?;
+        Ok(Helper { process, control, outset })
+    }
+}
+
+/// The helper for the next command, if there is one. It ends when this process does.
+static NEXT: Mutex<Option<Helper>> = Mutex::new(None);
+
+fn next() -> MutexGuard<'static, Option<Helper>> {
+    NEXT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes ready, beside what this process does meanwhile, what the next command needs that is like most others. Failures show
+/// when it is run.
+pub fn prepare_command(identity: &Identity) {
+    let mut next = next();
+    if next.is_none() {
+        let outset = Outset { identity: identity.clone(), insecure: false, shm_size: None };
+        *next = Helper::start(outset).ok();
+    }
+}
+
+/// Takes the helper that waits, if what it makes ready is what is wanted, else starts one.
+fn helper(outset: Outset) -> io::Result<Helper> {
+    let waiting = next().take_if(|helper| helper.outset == outset);
+    match waiting {
+        Some(helper) => Ok(helper),
+        None => Helper::start(outset),
+    }
+}
+
 /// A command that was started. Dropping it kills the command.
 #[derive(Debug)]
 pub struct Running {
@@ -91,23 +144,15 @@ impl Killer {
 /// later is told by [`Running::wait`].
 pub fn spawn(identity: &Identity, spec: &Spec, stdio: Stdio3) -> Result<Running, Error> {
     check(identity, spec)?;
-    let (ours, theirs) = Channel::pair().map_err(Error::Helper)?;
-    // The helper's control socket is its standard input, so that nothing needs to be done between fork and exec.
-    let helper = Command::new("/proc/self/exe")
-        .arg(SANDBOX_ARGUMENT)
-        .env_clear()
-        .stdin(Stdio::from(theirs.into_fd()))
-        .stdout(Stdio::from(stdio.stdout))
-        .stderr(Stdio::from(stdio.stderr))
-        .spawn()
-        .map_err(Error::Helper)?;
+    let outset = Outset { identity: identity.clone(), insecure: spec.insecure, shm_size: spec.shm_size };
+    let Helper { process, control, .. } = helper(outset).map_err(Error::Helper)?;
     let (network, keeper, note) = choose_network(identity, spec.network);
-    let running = Running { helper, control: Arc::new(ours), keeper, note };
+    let running = Running { helper: process, control: Arc::new(control), keeper, note };
     let filter = seccomp::encoded(filter_options(identity, spec)).to_vec();
     let shared = stubs::shared_for(&spec.root);
     let request = Request { spec: spec.clone(), identity: identity.clone(), network, shared, filter };
     let file = request.to_file().map_err(Error::Helper)?;
-    let mut fds = vec![file.as_fd()];
+    let mut fds = vec![file.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
     fds.extend(running.keeper.as_ref().and_then(Keeper::namespace).map(AsFd::as_fd));
     if spec.interactive {
         fds.extend(stdio.stdin.as_ref().map(AsFd::as_fd));
@@ -166,6 +211,33 @@ fn check(identity: &Identity, spec: &Spec) -> Result<(), Error> {
         Some(MountSource::File { .. }) => unsupported("a file in memory"),
         Some(MountSource::Overlay { .. }) => unsupported("a mount of another tree"),
         Some(MountSource::Tmpfs { .. }) => unsupported("a tmpfs mount"),
+    }
+}
+
+/// Reads the outputs of [`Stdio3::pipes`] as they come, until nobody can write any more, which is when the command and all
+/// that it started have ended. `take` gets the number of the pipe with its bytes.
+pub fn read_all(pipes: [io::PipeReader; 2], take: &mut dyn FnMut(usize, &[u8])) {
+    let mut buffer = vec![0; 1 << 14];
+    let mut open: Vec<(usize, io::PipeReader)> = pipes.into_iter().enumerate().collect();
+    while !open.is_empty() {
+        let mut fds: Vec<_> = open.iter().map(|(_, pipe)| PollFd::new(pipe, PollFlags::IN)).collect();
+        if retry(|| rustix::event::poll(&mut fds, None)).is_err() {
+            return;
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let mut ready = ready.into_iter();
+        open.retain_mut(|(number, pipe)| {
+            if !ready.next().unwrap_or(false) {
+                return true;
+            }
+            // A pipe that cannot be read has ended as far as we are concerned; the exit code tells how it went.
+            match pipe.read(&mut buffer) {
+                Ok(read @ 1..) => take(*number, &buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => return false,
+            }
+            true
+        });
     }
 }
 

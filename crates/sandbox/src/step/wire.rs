@@ -1,9 +1,10 @@
 //! Messages with descriptors between the builder, the helper and the step's first process.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
+use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use rustix::net::{
@@ -13,7 +14,8 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::network::Choice;
+use super::command::Streams;
+use super::network::{Choice, Net};
 use super::{Foreign, Outcome};
 use crate::error::Fault;
 use crate::identity::Identity;
@@ -22,9 +24,19 @@ use crate::spec::Spec;
 /// The largest message; only [`Request`] can be larger, and travels as a file.
 const MAX_MESSAGE: usize = 64 * 1024;
 /// The most descriptors in one message.
-const MAX_FDS: usize = 4;
+const MAX_FDS: usize = 5;
 
-/// Builder to helper: what to run.
+/// Builder to helper, first of all: what can be made ready before it is known what to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Outset {
+    pub(super) identity: Identity,
+    /// Whether nothing of the kernel's files is hidden.
+    pub(super) insecure: bool,
+    /// Bytes of /dev/shm, if not the usual ones.
+    pub(super) shm_size: Option<u64>,
+}
+
+/// Builder to helper, with the descriptors of [`Given`]: what to run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) spec: Spec,
@@ -34,6 +46,20 @@ pub(super) struct Request {
     pub(super) shared: Option<PathBuf>,
     /// The seccomp filter, see [`crate::seccomp::encoded`].
     pub(super) filter: Vec<u64>,
+}
+
+/// What comes with the word to run: a request, and what it is about.
+pub(super) struct Given {
+    pub(super) request: Request,
+    pub(super) net: Net,
+    pub(super) streams: Streams,
+}
+
+/// Helper to first process, with the descriptors of [`Given`]: the word to run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Go {
+    /// Layers of mount points, lowest first.
+    pub(super) stubs: Vec<PathBuf>,
 }
 
 /// Helper to builder: how it went.
@@ -106,11 +132,22 @@ impl Channel {
 
     /// The next message; `None` when the other end is closed.
     pub(super) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        let mut buffer = vec![0; MAX_MESSAGE];
+        let mut buffer = vec![0; self.next_length()?];
         let (length, fds) = self.receive_bytes(&mut buffer)?;
         match buffer.get(..length) {
             None | Some([]) => Ok(None),
             Some(bytes) => Ok(Some((serde_json::from_slice(bytes)?, fds))),
+        }
+    }
+
+    /// Waits for the next message and gives its length: most are far shorter than they may be.
+    fn next_length(&self) -> io::Result<usize> {
+        let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
+        match retry(|| rustix::net::recv(&self.0, &mut [0; 1], flags)) {
+            Ok((_, length)) if length > MAX_MESSAGE => Err(io::Error::other("the message is too long")),
+            Ok((_, length)) => Ok(length),
+            Err(rustix::io::Errno::CONNRESET) => Ok(0),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -165,11 +202,39 @@ impl Request {
         Ok(file.into())
     }
 
-    pub(super) fn from_file(file: OwnedFd) -> io::Result<Self> {
-        let mut file = File::from(file);
-        let mut bytes = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
+    /// Reads it from where the file begins, which two processes may do at once.
+    pub(super) fn from_file(file: &OwnedFd) -> io::Result<Self> {
+        let file = File::from(file.try_clone()?);
+        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, 0)?;
         Ok(serde_json::from_slice(&bytes)?)
     }
+}
+
+impl Given {
+    /// The descriptors, in this order: the request, standard output and error, the network namespace if there is one to join,
+    /// standard input if there is any.
+    pub(super) fn from_fds(fds: Vec<OwnedFd>) -> io::Result<Self> {
+        let mut fds = fds.into_iter();
+        let mut next = || fds.next().ok_or_else(|| io::Error::other("a descriptor is missing"));
+        let request = Request::from_file(&next()?)?;
+        let (stdout, stderr) = (next()?, next()?);
+        let net = match request.network {
+            Choice::Host => Net::Host,
+            Choice::Loopback => Net::Loopback,
+            Choice::Private => Net::Joined(next()?),
+        };
+        let stdin = match fds.next() {
+            Some(stdin) => stdin,
+            None => null()?,
+        };
+        Ok(Given { request, net, streams: Streams { stdin, stdout, stderr } })
+    }
+}
+
+/// Opens /dev/null.
+fn null() -> rustix::io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags};
+    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
 }
