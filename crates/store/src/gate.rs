@@ -91,3 +91,23 @@ pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::R
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_discarded_before_the_last_taker_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = Gate::new(folder.path().join("lock"));
+        let other = Gate::new(folder.path().join("lock")).open().unwrap();
+        for _ in 0..2 {
+            let (first, second) = (gate.take().unwrap(), gate.take().unwrap());
+            drop(first);
+            assert!(other.try_lock().is_err());
+            drop(second);
+            other.try_lock().unwrap();
+            other.unlock().unwrap();
+        }
+    }
+}

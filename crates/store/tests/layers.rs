@@ -48,6 +48,26 @@ fn a_dropped_draft_is_removed_whatever_is_in_it() {
 }
 
 #[test]
+fn what_a_step_leaves_goes_with_the_next_process() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path());
+    let mut draft = store.draft_layer().unwrap();
+    fs::create_dir_all(draft.work().join("work/incompat/volatile")).unwrap();
+    draft.leave_work();
+    let id = draft.commit(LayerFacts::default(), &index_of("file", 4)).unwrap().id().clone();
+    drop(store);
+    assert_eq!(names(root.path(), "sessions").len(), 1);
+    let store = open(root.path());
+    assert!(names(root.path(), "sessions").is_empty());
+    let start = std::time::Instant::now();
+    while !names(root.path(), "trash").is_empty() {
+        assert!(start.elapsed().as_secs() < 20, "the trash is not emptied");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(store.layer(&id).unwrap().is_some());
+}
+
+#[test]
 fn a_pulled_layer_is_unpacked_later() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());

@@ -30,6 +30,8 @@ const TOOLS: [&str; 36] = [
 pub struct Job {
     /// Where the mount points are that all steps share, if they do.
     pub shared: Option<PathBuf>,
+    /// Whether a command's machine is made ready before it is known.
+    pub prepared: bool,
     pub prefer: Option<Mode>,
     pub spec: Spec,
 }
@@ -92,12 +94,14 @@ pub struct Fixture {
     pub caller: Caller,
     /// Whether steps share their mount points.
     pub shared: bool,
+    /// Whether a command's machine is made ready before it is known.
+    pub prepared: bool,
 }
 
 impl Fixture {
     pub fn new(caller: Caller) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let fixture = Fixture { directory, caller, shared: false };
+        let fixture = Fixture { directory, caller, shared: false, prepared: false };
         for name in ["base/bin", "base/etc", "base/tmp", "base/root", "upper", "work"] {
             fs::create_dir_all(fixture.path(name)).unwrap();
         }
@@ -174,7 +178,8 @@ impl Fixture {
 
     /// Starts a process that enters a mode as the caller and runs the command.
     pub fn start(&self, prefer: Option<Mode>, spec: &Spec) -> Child {
-        let job = Job { shared: self.shared.then(|| self.path("shared")), prefer, spec: spec.clone() };
+        let shared = self.shared.then(|| self.path("shared"));
+        let job = Job { shared, prepared: self.prepared, prefer, spec: spec.clone() };
         let path = self.path("job");
         fs::write(&path, serde_json::to_vec(&job).unwrap()).unwrap();
         let mut command = Command::new("unshare");
@@ -316,6 +321,9 @@ pub fn run_job() -> ! {
         Ok(identity) => {
             if let Some(shared) = &job.shared {
                 jettison_sandbox::share_mount_points(shared).unwrap();
+            }
+            if job.prepared {
+                jettison_sandbox::prepare_command(&identity);
             }
             execute(&identity, &job.spec, &mut answer);
             answer.identity = Some(identity);

@@ -14,6 +14,7 @@ pub const CHECKS: &[Check] = &[
     ("kill -9 of any of its processes leaves nothing", kill_any),
     ("kill -9 in chroot mode leaves nothing", kill_chroot),
     ("a signal to the program ends it by that signal", signal),
+    ("a machine that nobody wants is gone with the program", unwanted),
 ];
 
 /// The processes whose command line holds `marker`, besides those that only look for it.
@@ -103,6 +104,19 @@ fn signal() {
     kill(child.id(), "-TERM");
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
     wait_until("all are gone", || !runs(&marker));
+}
+
+fn unwanted() {
+    let fixture = Fixture { prepared: true, ..Fixture::new(Caller::Root) };
+    let marker = format!("marker-{}-unwanted", std::process::id());
+    let spec = Spec { shm_size: Some(1 << 20), ..fixture.spec(&format!("sleep 1; : {marker}")) };
+    let mut child = fixture.start(None, &spec);
+    wait_until("the command starts", || runs(&marker));
+    let all = descendants(child.id());
+    // Guardian, builder; helper, first process and command; helper and first process of the one that nobody wants.
+    assert!(all.len() >= 7, "{all:?}");
+    assert!(child.wait().unwrap().success());
+    wait_until("all are gone", || !all.iter().any(|pid| fs::exists(format!("/proc/{pid}")).unwrap()));
 }
 
 /// Prints what a step costs, in milliseconds: `cargo test --release -p jettison-sandbox --test steps -- --measure`.

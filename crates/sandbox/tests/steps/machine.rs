@@ -7,6 +7,7 @@ use crate::fixture::{Caller, Fixture};
 
 pub const CHECKS: &[Check] = &[
     ("devices work", devices),
+    ("a machine that was made ready is as any other", prepared),
     ("mknod of a disk opens nothing", disks),
     ("proc and sys are masked", masked),
     ("processes of the host are out of sight", processes),
@@ -17,7 +18,26 @@ pub const CHECKS: &[Check] = &[
 ];
 
 fn devices() {
-    let fixture = Fixture::new(Caller::Root);
+    check_devices(&Fixture::new(Caller::Root));
+}
+
+/// Also where it is for another command than the one that comes: that one gets its own.
+fn prepared() {
+    let fixture = Fixture { prepared: true, ..Fixture::new(Caller::Root) };
+    check_devices(&fixture);
+    let larger = Spec { shm_size: Some(1 << 20), ..fixture.spec("df -k /dev/shm | grep -c ' 1024 '") };
+    assert_eq!(fixture.run(&larger).out(), "1");
+    let script = "grep -c '^proc /proc/' /proc/mounts; mkdir /sys/fs/cgroup/x 2>&1 | grep -c Read-only";
+    assert_eq!(fixture.run(&Spec { insecure: true, ..fixture.spec(script) }).stdout.trim(), "0\n0");
+    let networked = Spec { network: Network::Host, ..fixture.spec("ls /sys/class/net; cat /etc/hosts") };
+    assert!(fixture.run(&networked).out().contains("localhost"));
+    let user = Fixture { prepared: true, ..Fixture::new(Caller::Subordinate) };
+    check_devices(&user);
+    let confined = Fixture { prepared: true, ..Fixture::new(Caller::Confined) };
+    assert_eq!(confined.run(&confined.plain_spec("echo out")).out(), "out");
+}
+
+fn check_devices(fixture: &Fixture) {
     let script = "echo x >/dev/null && head -c 3 /dev/zero | wc -c && head -c 3 /dev/urandom | wc -c
         head -c 3 /dev/random | wc -c; echo x >/dev/full; echo x >/dev/tty
         echo in >/dev/shm/f && cat /dev/shm/f; stat -c %a /dev/shm; df -m /dev/shm | grep -c ' 64 '

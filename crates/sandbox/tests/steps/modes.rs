@@ -138,7 +138,12 @@ fn unmapped() {
 /// In a rootless container that has one id, root of the surroundings is no more than that.
 fn nested() {
     let fixture = Fixture::new(Caller::Root);
-    let job = crate::fixture::Job { shared: None, prefer: None, spec: fixture.spec("chown 5 /tmp; id -u") };
+    let job = crate::fixture::Job {
+        shared: None,
+        prepared: false,
+        prefer: None,
+        spec: fixture.spec("chown 5 /tmp; id -u"),
+    };
     fs::write(fixture.path("job"), serde_json::to_vec(&job).unwrap()).unwrap();
     let output = std::process::Command::new("unshare")
         .args(["--map-root-user", "--mount"])
