@@ -3,7 +3,8 @@
 //! Four processes: the builder, which may have many threads, starts its own binary again as a **helper** (`spawn`,
 //! `helper`); the helper makes the **first process** of a new process namespace (`first`), which builds the root file
 //! system around itself and starts the **command** (`command`), then reaps. The helper outlives them both, cleans up and
-//! reports. Whoever dies takes those below with it.
+//! reports. Whoever dies takes those below with it. Helper and first process do what they can before they are told what to
+//! run, and may be started ahead of that (`prepare_command`).
 
 mod cgroup;
 mod chroot;
