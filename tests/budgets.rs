@@ -60,6 +60,7 @@ fn nothing_is_tagged_written_or_pushed_that_exceeds_a_budget() {
         ["-t", &name, "--push", "-o", &archive, "--iidfile", iid.to_str().unwrap(), "--max-size", "1kB"];
     bench.fails(&context(1), &flags).says("nothing was tagged, written or pushed");
     assert!(!file.exists() && !iid.exists());
+    assert!(!registry.storage().join("docker/registry/v2/repositories/app").exists());
     bench.jettison.fails(1, &["inspect", &name]);
     bench.jettison.fails(1, &["pull", &name]);
     // The same goes through with room enough.

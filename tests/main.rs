@@ -22,6 +22,7 @@ mod dependencies;
 mod diff;
 mod documents;
 mod drop_dead;
+mod early_push;
 mod errors;
 mod explain;
 mod fat;

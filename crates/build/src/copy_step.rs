@@ -10,7 +10,6 @@ use jettison_fs::Dir;
 use jettison_image::{Digest, Digester};
 use jettison_layer::{Compressor, Content, Entry, Fingerprint, Index, Kind, Node, join};
 use jettison_plan::{Copy, CopySource, Origin, Workdir};
-use jettison_registry::Cancel;
 use jettison_store::{BlobWriter, LayerFacts, LayerId};
 
 use crate::copy::{Filter, Item, PlaceError, Placed, Placement, SelectError, select};
@@ -19,6 +18,7 @@ use crate::event::StepId;
 use crate::export::CompressionOptions;
 use crate::layers::Snapshot;
 use crate::sources::Source;
+use crate::until_canceled::UntilCanceled;
 use crate::{Error, archive, keys};
 
 /// In which form a layer is kept.
@@ -419,12 +419,11 @@ impl Engine<'_> {
             options.compression.compress(blob, threads).map_err(failed)
         });
         let tar = io::BufWriter::with_capacity(1 << 17, self.store.blobs().writer()?);
-        let mut out = TarAndBlob { tar, blob: blob.transpose()?, cancel: self.cancel };
+        let mut out = UntilCanceled::new(self, TarAndBlob { tar, blob: blob.transpose()? });
         let written = jettison_layer::write_layer(index, content, self.request.times, &mut out);
-        if self.cancel.is_cancelled() {
-            return Err(Error::Canceled);
-        }
+        self.check_canceled()?;
         written?;
+        let out = out.finish();
         let tar = out.tar.into_inner().map_err(|error| failed(error.into_error()))?;
         let (diff_id, _) = tar.commit(None)?;
         if let (Some(options), Some(blob)) = (compression, out.blob) {
@@ -440,18 +439,14 @@ impl Engine<'_> {
     }
 }
 
-/// A layer on its way into the store, uncompressed and perhaps compressed; fails once the build is canceled.
-struct TarAndBlob<'a> {
+/// A layer on its way into the store, uncompressed and perhaps compressed.
+struct TarAndBlob {
     tar: io::BufWriter<BlobWriter>,
     blob: Option<Compressor<BlobWriter>>,
-    cancel: &'a Cancel,
 }
 
-impl Write for TarAndBlob<'_> {
+impl Write for TarAndBlob {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.cancel.is_cancelled() {
-            return Err(io::Error::other("canceled"));
-        }
         self.tar.write_all(bytes)?;
         self.blob.as_mut().map_or(Ok(()), |blob| blob.write_all(bytes))?;
         Ok(bytes.len())

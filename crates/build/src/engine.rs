@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use jettison_store::{LayerId, Object, Store};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::ahead::ReadyLayer;
 use crate::base::{BaseImage, Images};
 use crate::copy_step::Form;
 use crate::event::{Event, Outcome, StepId, StepInfo};
@@ -48,6 +49,8 @@ pub struct Environment<'a> {
     pub cancel: &'a Cancel,
     /// Told what happens.
     pub events: &'a (dyn Fn(Event) + Sync),
+    /// Told of each layer that may leave while the build goes on, some twice. Called from several threads.
+    pub ready: &'a (dyn Fn(ReadyLayer) + Sync),
 }
 
 /// What a step made, by its key.
@@ -68,6 +71,7 @@ pub(crate) struct Engine<'a> {
     pub(crate) layers: &'a Layers<'a>,
     pub(crate) sources: &'a Sources<'a>,
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
+    pub(crate) ready: &'a (dyn Fn(ReadyLayer) + Sync),
     pub(crate) running: Running,
     pub(crate) ledger: Ledger<'a>,
     bases: &'a Bases,
@@ -112,6 +116,7 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Vec<Bui
         layers: &layers,
         sources: &sources,
         events: environment.events,
+        ready: environment.ready,
         running: Running::default(),
         ledger: Ledger::new(request.identity, environment.store, &graph),
         bases: &bases,
@@ -161,7 +166,14 @@ impl Engine<'_> {
     fn run_all(&self, cancel: &Cancel) -> Result<Vec<Snapshot>, Error> {
         let inputs: Vec<Vec<usize>> = self.graph.nodes.iter().map(jettison_plan::Node::inputs).collect();
         let done = AtomicBool::new(false);
+        let leaving = leaving(self.graph);
         thread::scope(|scope| {
+            let ahead = self.request.compression.map(|options| {
+                let (ahead, made) = mpsc::channel();
+                let done = &done;
+                scope.spawn(move || self.compress_ahead(options, &made, done));
+                ahead
+            });
             let watcher = scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     if cancel.is_cancelled() {
@@ -174,7 +186,12 @@ impl Engine<'_> {
                 &inputs,
                 self.request.jobs,
                 &|node, results: &schedule::Results<Snapshot>| {
-                    self.step(node, &|input| results.of(input).clone())
+                    let snapshot = self.step(node, &|input| results.of(input).clone())?;
+                    if let Some(ahead) = ahead.as_ref().filter(|_| leaving.contains(&node)) {
+                        // Nobody takes it any more if the build is canceled.
+                        let _ = ahead.send((node, snapshot.clone()));
+                    }
+                    Ok(snapshot)
                 },
                 &|| self.running.stop(),
             );
@@ -329,7 +346,7 @@ impl Engine<'_> {
     }
 
     pub(crate) fn is_canceled(&self) -> bool {
-        self.running.stopped.load(Ordering::SeqCst)
+        self.running.stopped.load(Ordering::SeqCst) || self.cancel.is_cancelled()
     }
 
     pub(crate) fn check_canceled(&self) -> Result<(), Error> {
@@ -429,6 +446,18 @@ fn blob_steps(graph: &Merged, bases: &Bases) -> HashMap<Digest, StepId> {
         let Some(image) = bases.get(&(source.clone(), platform.clone())) else { continue };
         for blob in image.blobs() {
             steps.entry(blob.digest).or_insert(id);
+        }
+    }
+    steps
+}
+
+/// Returns the steps that the images end with, from the last to the base of each.
+fn leaving(graph: &Merged) -> HashSet<StepId> {
+    let mut steps = HashSet::new();
+    for image in &graph.images {
+        let mut next = Some(image.stages[image.target].node);
+        while let Some(id) = next.filter(|id| steps.insert(*id)) {
+            next = graph.nodes[id].parent;
         }
     }
     steps

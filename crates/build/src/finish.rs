@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use jettison_image::{Config, Digest, HashingWriter, Reference, rfc3339};
+use jettison_image::{Config, Digest, Reference, rfc3339};
 use jettison_plan::ImagePlan;
-use jettison_store::{ImageLayer, ImageRecord, LayerId};
+use jettison_store::{ImageLayer, ImageRecord, Layer, LayerId};
 
 use crate::Error;
 use crate::engine::Engine;
@@ -118,6 +118,7 @@ impl Engine<'_> {
         let cell = &snapshot.layers()[at];
         if let Some(base) = &cell.base {
             self.layers.fetch(base)?;
+            self.base_leaves(None, base);
             let stored = self.store.layer(&cell.id)?.map(|layer| layer.id().clone());
             return Ok(ImageLayer {
                 diff_id: base.diff_id,
@@ -125,7 +126,7 @@ impl Engine<'_> {
                 blob: Some(base.descriptor.clone()),
             });
         }
-        let diff_id = self.diff_id(snapshot, at, cell)?;
+        let diff_id = self.diff_id(snapshot, at)?;
         Ok(ImageLayer { diff_id, layer: Some(cell.id.clone()), blob: None })
     }
 
@@ -150,30 +151,30 @@ impl Engine<'_> {
                 new.push(at);
             }
         }
-        self.layers.each(new, &|at| self.diff_id(snapshot, at, &snapshot.layers()[at]).map(drop))
+        self.layers.each(new, &|at| self.diff_id(snapshot, at).map(drop))
     }
 
-    /// Returns the digest of a layer's tar, writing it to nowhere if nobody has before.
-    fn diff_id(&self, snapshot: &Snapshot, at: usize, cell: &Cell) -> Result<Digest, Error> {
-        let times = self.request.times;
-        let Some(mut layer) = self.store.layer(&cell.id)? else {
-            return Err(Error::Image {
-                image: cell.id.to_string(),
-                why: "the layer is gone from the store".to_owned(),
-            });
-        };
-        if let Some(pulled) = &layer.meta().facts.pulled {
-            return Ok(pulled.diff_id);
+    /// Returns the digest of a layer's tar. If nobody has written it before, it is written: to the blob that leaves, if it
+    /// does, else to nowhere.
+    fn diff_id(&self, snapshot: &Snapshot, at: usize) -> Result<Digest, Error> {
+        let mut layer = self.made_here(&snapshot.layers()[at])?;
+        let facts = &layer.meta().facts;
+        if let Some(known) = facts.pulled.as_ref().map(|pulled| pulled.diff_id) {
+            return Ok(known);
         }
-        if let Some(diff_id) = layer.meta().facts.diff_id(times) {
-            return Ok(diff_id);
+        match (facts.diff_id(self.request.times), self.request.compression) {
+            (Some(diff_id), _) => Ok(diff_id),
+            (None, Some(options)) => self.leave(None, snapshot, at, options),
+            (None, None) => Ok(self.write_layer_tar(snapshot, at, &mut layer, io::sink())?.1),
         }
-        let content = self.layers.content(snapshot, at)?;
-        let mut out = HashingWriter::new(io::sink());
-        jettison_layer::write_layer(&*self.layers.index(cell)?, &content, times, &mut out)?;
-        let (_, diff_id, _) = out.finish();
-        layer.remember_diff_id(times, diff_id)?;
-        Ok(diff_id)
+    }
+
+    /// Looks up a layer that is of no base image's blob.
+    pub(crate) fn made_here(&self, cell: &Cell) -> Result<Layer, Error> {
+        self.store.layer(&cell.id)?.ok_or_else(|| Error::Image {
+            image: cell.id.to_string(),
+            why: "the layer is gone from the store".to_owned(),
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Start in `engine.rs`. Knows nothing of terminals, arguments or configuration files.
 
+mod ahead;
 mod archive;
 mod base;
 mod cache_mounts;
@@ -33,8 +34,10 @@ mod stat_cache;
 mod steps;
 mod tail;
 mod unpacked;
+mod until_canceled;
 mod users;
 
+pub use ahead::ReadyLayer;
 pub use context::ContextSource;
 pub use engine::{Environment, build};
 pub use error::Error;

@@ -39,8 +39,8 @@ pub struct Request {
     pub explain: bool,
     /// How many steps run at once.
     pub jobs: usize,
-    /// In which compression the layers of the image leave, if they do: those that are written as tars are compressed on
-    /// the way.
+    /// In which compression the layers of the image leave, if they do: each gets it as soon as its step has ended, those
+    /// that are written as tars on the way.
     pub compression: Option<CompressionOptions>,
     /// The times that layers made here show.
     pub times: Times,

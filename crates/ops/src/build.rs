@@ -18,6 +18,7 @@ use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::time::UNIX_EPOCH;
 
+use jettison_build::export::EarlyPush;
 use jettison_build::{Built, Event, MAX_SECRET, SecretSource, StepId};
 use jettison_dockerfile::Severity;
 use jettison_image::{Descriptor, Digest, Platform, Reference};
@@ -143,19 +144,28 @@ pub fn build(
         started,
     };
     let strict = checks::refuse_if_asked(&request, &environment, &file)?;
-    let mut built = jettison_build::build(&request, &environment).map_err(failed)?;
-    let checks = if strict { Vec::new() } else { checks::of_build(&request, &environment)? };
-    for built in &mut built {
-        if settings.drop_dead {
-            drop_dead::drop_dead(workplace.store, built, request.times)?;
+    let told = |step, blob: &str, done, size| {
+        events(Event::Progress { step, item: format!("pushing {blob}"), done, total: Some(size) });
+    };
+    let early_names = outputs::early_names(settings, request.compression)?;
+    let early = EarlyPush::new(workplace.client, workplace.store, &early_names, &told);
+    early.during(|ready| {
+        let environment = jettison_build::Environment { ready, ..environment };
+        let mut built = jettison_build::build(&request, &environment).map_err(failed)?;
+        let checks = if strict { Vec::new() } else { checks::of_build(&request, &environment)? };
+        for built in &mut built {
+            if settings.drop_dead {
+                drop_dead::drop_dead(workplace.store, built, request.times)?;
+            }
+            recorder.remember(workplace, built, &kept)?;
         }
-        recorder.remember(workplace, built, &kept)?;
-    }
-    // The checks have this one too.
-    faults.diagnostics.retain(|found| found.code != "NoEmptyContinuation");
-    let report = deliver(settings, workplace, (&built, recorder.next_step()), &baselines, faults)?;
-    let advice = advise::of_build(&request.dockerfile, settings.target.as_deref(), &kept);
-    Ok(BuildReport { checks, advice, ..report })
+        // The checks have this one too.
+        faults.diagnostics.retain(|found| found.code != "NoEmptyContinuation");
+        let built = (built.as_slice(), recorder.next_step());
+        let report = deliver(settings, workplace, built, &early, &baselines, faults)?;
+        let advice = advise::of_build(&request.dockerfile, settings.target.as_deref(), &kept);
+        Ok(BuildReport { checks, advice, ..report })
+    })
 }
 
 /// Returns when the build starts, by the clock that dates what commands write.
@@ -173,6 +183,7 @@ fn environment<'a>(workplace: &Workplace<'a>) -> jettison_build::Environment<'a>
         no_sandbox: workplace.no_sandbox,
         cancel: workplace.cancel,
         events: workplace.events,
+        ready: &|_| (),
     }
 }
 
@@ -224,6 +235,7 @@ fn deliver(
     settings: &BuildSettings,
     workplace: &Workplace<'_>,
     (built, first_step): (&[Built], StepId),
+    early: &EarlyPush<'_>,
     baselines: &[Option<Report>],
     warnings: Faults,
 ) -> Result<BuildReport, Error> {
@@ -236,7 +248,7 @@ fn deliver(
         stored.push(opened);
     }
     budgets::check(settings, &stored, &names, baselines)?;
-    let exporter = Exporter { settings, workplace, built, stored: &stored, names: &names, first_step };
+    let exporter = Exporter { settings, workplace, built, stored: &stored, names: &names, first_step, early };
     let mut exported = Exported::default();
     exporter.export(&mut exported)?;
     // Images of several platforms are one thing only through their index; metadata has the manifest's digest.

@@ -83,7 +83,7 @@ impl CompressionOptions {
     }
 
     /// Returns the blob that a layer's tar became when it was compressed so.
-    pub(super) fn known(&self, store: &Store, diff_id: &Digest) -> Result<Option<Descriptor>, StoreError> {
+    pub(crate) fn known(&self, store: &Store, diff_id: &Digest) -> Result<Option<Descriptor>, StoreError> {
         store.memo().get(diff_id, &self.compression.to_string())
     }
 
@@ -101,7 +101,7 @@ impl CompressionOptions {
     }
 
     /// Tells whether a blob of this media type may leave as it is.
-    pub(super) fn keeps(&self, media_type: &str) -> bool {
+    pub(crate) fn keeps(&self, media_type: &str) -> bool {
         !self.force || oci_media_type(media_type) == self.media_type()
     }
 

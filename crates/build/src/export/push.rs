@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use jettison_image::{Descriptor, Digest, Reference};
-use jettison_registry::Client;
+use jettison_registry::{Cancel, Client, OpenBlob};
 
 use super::Context;
 use super::error::{ExportError, Result};
@@ -14,7 +14,7 @@ use super::prepare::Prepared;
 use super::top::{names, top};
 
 /// How many blobs of a repository go up at once: docker's `max-concurrent-uploads`.
-const UPLOADS: usize = 5;
+pub(super) const UPLOADS: usize = 5;
 
 /// An image under a name in its registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,14 @@ pub struct PushedImage {
     pub digest: Digest,
     /// The length of the manifest or index in bytes.
     pub size: u64,
+}
+
+/// A layer's blob that goes up.
+pub(super) struct Upload<'a> {
+    pub blob: &'a Descriptor,
+    /// The name by which it was pulled, if it was.
+    pub origin: Option<&'a Reference>,
+    pub open: &'a OpenBlob<'a>,
 }
 
 /// Pushes an image under all its names; several are one image for different platforms, and get an index.
@@ -80,7 +88,11 @@ fn push_blobs(
     let failure: Mutex<Option<ExportError>> = Mutex::new(None);
     let work = || {
         while let Some(at) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = push_layer(client, image, *at, name, done, context) {
+            let layer = &image.layers[*at];
+            let (blob, origin) = (&layer.descriptor, layer.origin.as_ref());
+            let upload = Upload { blob, origin, open: &|| layer.open(context.store) };
+            let told = told(blob, context);
+            if let Err(error) = push_layer(client, &upload, name, done, &told, context.cancel) {
                 next.store(layers.len(), Ordering::Relaxed);
                 failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
@@ -101,24 +113,23 @@ fn push_blobs(
     Ok(())
 }
 
-fn push_layer(
+/// Puts a layer into the repository of `name`: mounted from `done`, another repository of that registry that has it, or
+/// from where it was pulled if that is next door, else by its bytes.
+pub(super) fn push_layer(
     client: &Client,
-    image: &Prepared<'_>,
-    at: usize,
+    layer: &Upload<'_>,
     name: &Reference,
     done: Option<&str>,
-    context: Context<'_>,
+    progress: &dyn Fn(u64),
+    cancel: &Cancel,
 ) -> Result<()> {
-    let layer = &image.layers[at];
     // A layer that may not be pushed is had from where its descriptor says.
-    if !layer.descriptor.urls.is_empty() {
+    if !layer.blob.urls.is_empty() {
         return Ok(());
     }
-    let next_door = layer.origin.as_ref().filter(|origin| origin.registry() == name.registry());
+    let next_door = layer.origin.filter(|origin| origin.registry() == name.registry());
     let mount_from = done.or(next_door.map(Reference::repository));
-    let open = || layer.open(context.store);
-    let blob = &layer.descriptor;
-    client.push_blob(name, blob, &open, mount_from, &told(blob, context), context.cancel)?;
+    client.push_blob(name, layer.blob, layer.open, mount_from, progress, cancel)?;
     Ok(())
 }
 

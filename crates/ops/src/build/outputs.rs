@@ -3,10 +3,11 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use jettison_build::export::{self, CompressionOptions, DaemonAddress, Place, Prepared};
+use jettison_build::export::{self, CompressionOptions, DaemonAddress, EarlyPush, Place, Prepared};
 use jettison_build::{Built, StepId};
 use jettison_image::{Descriptor, Digest, Reference};
 use jettison_layer::{Compression, Content, Entry, Index, Kind, Merged};
+use jettison_report::Budgets;
 use jettison_store::ImageRecord;
 
 use super::vertex::{Progress, Vertex};
@@ -58,6 +59,23 @@ fn compression_of(output: &Output) -> Result<CompressionOptions, Error> {
         .map_err(|error| Error::request(format!("--output: {error}")))
 }
 
+/// Returns the names to which layers that leave in `compression` may be pushed while the build goes on.
+pub(super) fn early_names(
+    settings: &BuildSettings,
+    compression: Option<CompressionOptions>,
+) -> Result<Vec<Reference>, Error> {
+    // Of an image that exceeds a budget nothing is pushed, and only the end knows.
+    if settings.budgets != Budgets::default() {
+        return Ok(Vec::new());
+    }
+    for output in settings.outputs.iter().filter(|output| pushes(output)) {
+        if compression == Some(compression_of(output)?) {
+            return names(settings);
+        }
+    }
+    Ok(Vec::new())
+}
+
 /// What outputs made known.
 #[derive(Default)]
 pub(super) struct Exported {
@@ -75,6 +93,8 @@ pub(super) struct Exporter<'a> {
     pub(super) names: &'a [Reference],
     /// The number of the first export among the steps of the build.
     pub(super) first_step: StepId,
+    /// What pushes while the build goes on.
+    pub(super) early: &'a EarlyPush<'a>,
 }
 
 impl Exporter<'_> {
@@ -107,6 +127,7 @@ impl Exporter<'_> {
                 let total = export::push_size(&images);
                 let client = self.workplace.client;
                 let pushed = vertex.part("pushing layers", Some(total), |told| {
+                    self.early.wait(self.context(told));
                     Ok(export::push(client, &images, self.context(told))?)
                 })?;
                 exported.pushed.extend(pushed.into_iter().map(|pushed| (pushed.reference, pushed.digest)));
