@@ -94,7 +94,7 @@ fn layers_are_in_the_registry_before_the_last_step_ends() {
             .map_or(0, |layers| layers.flatten().filter(|layer| layer.path().join("link").exists()).count());
         linked == 3 && !repository.join("_manifests").exists()
     });
-    let text = format!("FROM busybox\nCOPY big /big\nRUN echo made >/made\nRUN {wait}\nRUN true\n");
+    let text = format!("FROM busybox\nCOPY big /big\nRUN echo made >/made\nRUN {wait}\nRUN echo end >/end\n");
     let context = Context::of(&text).file("big", big());
     let trace = remote.jettison.path("work/trace.json");
     assert_eq!(remote.build(&context, &["--push", "--trace", trace.to_str().unwrap()]), 0);
@@ -108,7 +108,7 @@ fn layers_are_in_the_registry_before_the_last_step_ends() {
         let spans = trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X");
         spans.filter(|event| event["name"].as_str().unwrap().starts_with(name)).count()
     };
-    assert!(spans("compressing") >= 2 && spans("pushing sha256:") >= 3, "{trace}");
+    assert!(spans("compressing") >= 2 && spans("pushing ") > 3, "{trace}");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -33,36 +32,26 @@ pub struct ReadyLayer {
 
 impl Engine<'_> {
     /// Compresses the layers of the trees that steps have `made`, one after the other, as a compressor takes all processors
-    /// by itself. Once all steps are `done`, what is left is the end's, which does it at once.
+    /// by itself.
     ///
     /// What fails here is no error: the end of the build or the export comes upon it again, and reports it.
-    pub(crate) fn compress_ahead(
-        &self,
-        options: CompressionOptions,
-        made: &Receiver<(StepId, Snapshot)>,
-        done: &AtomicBool,
-    ) {
+    pub(crate) fn compress_ahead(&self, options: CompressionOptions, made: &Receiver<(StepId, Snapshot)>) {
         let mut seen = HashSet::new();
         let mut coming: Vec<(StepId, Arc<Cell>)> = Vec::new();
         loop {
             let next = made.recv_timeout(LOOK);
-            if done.load(Ordering::Relaxed) || self.is_canceled() {
+            if self.is_canceled() || matches!(next, Err(RecvTimeoutError::Disconnected)) {
+                // The end fetches the blobs of a base that no step has needed.
                 return;
             }
-            match next {
-                Ok((step, snapshot)) => {
-                    for (at, cell) in snapshot.layers().iter().enumerate() {
-                        if !seen.insert(cell.id.clone()) {
-                            continue;
-                        }
-                        match cell.base {
-                            Some(_) => coming.push((step, cell.clone())),
-                            None => drop(self.leave(Some(step), &snapshot, at, options)),
-                        }
+            if let Ok((step, snapshot)) = next {
+                for (at, cell) in snapshot.layers().iter().enumerate() {
+                    match cell.base {
+                        _ if !seen.insert(cell.id.clone()) => {}
+                        Some(_) => coming.push((step, cell.clone())),
+                        None => drop(self.leave(Some(step), &snapshot, at, options)),
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
             }
             coming.retain(|(step, cell)| match &cell.base {
                 Some(base) if self.store.blobs().has(&base.descriptor.digest).unwrap_or(false) => {

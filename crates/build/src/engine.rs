@@ -170,8 +170,7 @@ impl Engine<'_> {
         thread::scope(|scope| {
             let ahead = self.request.compression.map(|options| {
                 let (ahead, made) = mpsc::channel();
-                let done = &done;
-                scope.spawn(move || self.compress_ahead(options, &made, done));
+                scope.spawn(move || self.compress_ahead(options, &made));
                 ahead
             });
             let watcher = scope.spawn(|| {
