@@ -244,6 +244,50 @@ fn a_context_that_is_known_is_copied_all_the_same() {
     assert_eq!(image.tree().text("/built"), "1");
 }
 
+/// Files whose times are those of an earlier build are not looked at again: nothing is learned of them, for nothing is
+/// asked. Whatever happens to one is seen.
+#[test]
+fn a_context_that_nobody_touched_is_listed_only() {
+    let named = context_of("", &[("n", "1")]);
+    let twice = Twice::new("FROM scratch\nCOPY . /a/\nCOPY main /b/\n", &[("main", "1"), ("x/other", "1")]);
+    let dockerfile = "FROM scratch\nCOPY . /a/\nCOPY main /b/\nCOPY --from=named n /n\n";
+    twice.context.write("Dockerfile", dockerfile);
+    let flag = format!("--build-context=named={}", named.argument());
+    std::thread::sleep(Duration::from_millis(3_500));
+    twice.steps(&[&flag]);
+    let notes = || {
+        let notes = std::fs::read_dir(twice.bench.jettison.store().join("v1/notes")).unwrap();
+        let paths = notes.map(|note| note.unwrap().path());
+        paths.filter(|path| std::fs::read(path).unwrap().starts_with(b"jetstat")).collect::<Vec<_>>()
+    };
+    assert_eq!(notes().len(), 2);
+    notes().iter().for_each(|note| std::fs::remove_file(note).unwrap());
+    assert!(twice.steps(&[&flag]).executed().is_empty());
+    assert!(notes().is_empty(), "the files were read");
+
+    let main = twice.context.path().join("main");
+    let new = twice.context.path().join("new");
+    std::fs::write(&new, "2").unwrap();
+    let time = std::fs::metadata(&main).unwrap().modified().unwrap();
+    File::options().append(true).open(&new).unwrap().set_modified(time).unwrap();
+    std::fs::rename(&new, &main).unwrap();
+    assert_eq!(twice.steps(&[&flag]).executed(), ["COPY . /a/", "COPY main /b/", "COPY --from=named n /n"]);
+    std::fs::write(named.path().join("n"), "2").unwrap();
+    assert_eq!(twice.steps(&[&flag]).executed(), ["COPY --from=named n /n"]);
+    File::options().append(true).open(&main).unwrap().set_modified(SystemTime::now()).unwrap();
+    assert!(twice.steps(&[&flag]).executed().is_empty());
+}
+
+/// A note of what a context comes to is of no use where the layer is gone.
+#[test]
+fn a_context_that_nobody_touched_is_copied_where_its_layer_is_gone() {
+    let twice = Twice::new("FROM scratch\nCOPY main /b/\n", &[("main", "1")]);
+    std::thread::sleep(Duration::from_millis(3_500));
+    twice.executes(&[]);
+    std::fs::remove_dir_all(twice.bench.jettison.store().join("v1/records/steps")).unwrap();
+    assert_eq!(twice.bench.image(&twice.context, &[]).tree().text("/b/main"), "1");
+}
+
 #[test]
 fn a_trace_has_a_span_for_each_step() {
     let bench = Bench::new();

@@ -69,13 +69,20 @@ impl Engine<'_> {
             Some(spec) => Some(self.owner(spec, parent)?),
             None => None,
         };
-        let contents = match self.selector(copy, tree_of) {
-            Some(selector) => self.known(&selector, || self.fingerprint(select()?))?,
+        // What a mount shows must be what its own fingerprint says, which is of the files as they were read.
+        let selector = if id.is_some() { self.selector(copy, tree_of)? } else { None };
+        let base = if link { Snapshot::empty() } else { parent.clone() };
+        let key = |contents: &Digest| keys::copy(&base.id, copy, owner, contents);
+        let contents = match selector {
+            Some(selector) => {
+                let known = self.known(&selector, || self.fingerprint(select()?))?;
+                // What is copied is fingerprinted in this build: a file may have changed since it was listed.
+                let copies = selection.get().is_none() && !self.is_cached(id, &key(&known))?;
+                if copies { self.fingerprint(select()?)? } else { known }
+            }
             None => self.fingerprint(select()?)?,
         };
-        let base = if link { Snapshot::empty() } else { parent.clone() };
-        let key = keys::copy(&base.id, copy, owner, &contents);
-        self.once(id, key, || {
+        self.once(id, key(&contents), || {
             let selection = select()?;
             self.ledger.keep_listing(&contents, || self.listing(selection))?;
             let layer = self.copy_now(copy, span, &base, selection, owner, form)?;
@@ -84,16 +91,21 @@ impl Engine<'_> {
         })
     }
 
-    /// Returns the name of what a COPY takes, if that can be told without looking at any file: all of it is in trees.
-    fn selector(&self, copy: &Copy, tree_of: &dyn Fn(usize) -> Snapshot) -> Option<Digest> {
-        let tree = |source: &CopySource| match &source.from {
-            Origin::Tree(node) if !source.extract && !self.sources.is_fetched(*node) => {
-                Some(tree_of(*node).id)
-            }
-            _ => None,
-        };
-        let trees = copy.sources.iter().map(tree).collect::<Option<Vec<Digest>>>()?;
-        (!trees.is_empty()).then(|| keys::selector(copy, &trees))
+    /// Returns the name of what a COPY takes, if that can be told without reading any file: all of it is in trees, or in
+    /// contexts whose times promise what is in them.
+    fn selector(&self, copy: &Copy, tree_of: &dyn Fn(usize) -> Snapshot) -> Result<Option<Digest>, Error> {
+        let mut names = Vec::new();
+        for source in &copy.sources {
+            let name = match &source.from {
+                Origin::Context => self.sources.listed(None)?,
+                Origin::NamedContext(name) => self.sources.listed(Some(name))?,
+                Origin::Tree(node) if !self.sources.is_fetched(*node) => Some(tree_of(*node).id),
+                Origin::Tree(_) => None,
+            };
+            let Some(name) = name else { return Ok(None) };
+            names.push(name);
+        }
+        Ok((!names.is_empty()).then(|| keys::selector(copy, &names)))
     }
 
     /// Copies, whether or not that was done before.

@@ -301,8 +301,16 @@ impl Engine<'_> {
         Ok((layer, false))
     }
 
-    /// Returns what `find` finds out about trees, which is found out once: trees are known by names that say all. Else a
-    /// step that is in the cache would have the index of each layer below it read.
+    /// Tells whether the step with this key is in the cache and may be taken from there.
+    pub(crate) fn is_cached(&self, id: Option<StepId>, key: &Key) -> Result<bool, Error> {
+        if self.no_cache(id).is_some() {
+            return Ok(false);
+        }
+        Ok(self.store.records(STEPS).get::<StepRecord>(&key.digest)?.is_some())
+    }
+
+    /// Returns what `find` finds out about trees, or listed contexts, which is found out once: they are known by
+    /// names that say all. Else a step that is in the cache would have the index of each layer below it read.
     pub(crate) fn known<T: Serialize + DeserializeOwned>(
         &self,
         name: &Digest,

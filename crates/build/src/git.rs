@@ -25,7 +25,7 @@ use jettison_store::{LayerFacts, LayerId, Object};
 use serde::{Deserialize, Serialize};
 
 use crate::ContextSource;
-use crate::context::ContextFiles;
+use crate::context::{ContextFiles, Listing};
 use crate::engine::POLL;
 use crate::fetch::{FetchError, Fetcher};
 use crate::stat_cache::StatCache;
@@ -123,7 +123,8 @@ impl Fetcher<'_> {
     fn list(&self, root: &Path, time: Option<i64>) -> Result<Index, FetchError> {
         let ignore = Patterns::parse(b"").map_err(|error| io::Error::other(error.to_string()))?;
         let source = ContextSource { path: root.to_owned(), ignore };
-        let files = ContextFiles::read(&source, &[String::new()], &StatCache::read(Vec::new()));
+        let listing = Listing::read(&source, &[String::new()], self.started);
+        let files = listing.and_then(|listing| ContextFiles::new(listing, &StatCache::default()));
         let files = files.map_err(|error| io::Error::other(error.to_string()))?;
         let mut index = Arc::unwrap_or_clone(files.index);
         for entry in &mut index.entries {

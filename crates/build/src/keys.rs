@@ -202,13 +202,14 @@ pub(crate) fn copy(parent: &Digest, copy: &Copy, owner: Option<(u32, u32)>, cont
     key.finish()
 }
 
-/// The name of what a COPY takes of `trees`, one for each source: never does it come to anything else.
+/// The name of what a COPY takes of `trees`, or of contexts as they were listed, one for each source: never does it come
+/// to anything else.
 pub(crate) fn selector(copy: &Copy, trees: &[Digest]) -> Digest {
     let mut key = Digester::new();
-    key.field(b"selector v1").field(format!("{:?}", copy.exclude).as_bytes());
+    key.field(b"selector v2").field(format!("{:?}", copy.exclude).as_bytes());
     for (source, tree) in copy.sources.iter().zip(trees) {
         key.field(tree.as_bytes()).field(source.path.as_bytes());
-        key.field(format!("{:?}", source.include).as_bytes());
+        key.field(format!("{:?}", source.include).as_bytes()).field(&[source.extract.into()]);
     }
     key.finish()
 }

@@ -13,7 +13,7 @@ use jettison_image::{Digest, Digester};
 use jettison_layer::{Content, Entry, Kind, Node, Tree, TreeContent, file_name};
 use jettison_plan::{CopySource, Merged, Operation, Origin};
 
-use crate::context::ContextFiles;
+use crate::context::{ContextFiles, Listing};
 use crate::layers::{Layers, Snapshot, lock};
 use crate::request::{NamedContext, Request};
 use crate::stat_cache::StatCache;
@@ -34,14 +34,21 @@ enum Place {
     Snapshot(Snapshot),
 }
 
-/// The sources of a build; each context is listed once, when the first step needs it.
+/// A context as far as it was looked at.
+enum Context {
+    Listed(Box<Listing>),
+    Read(Source),
+}
+
+/// The sources of a build; each context is listed once, when the first step needs it, and read if a step must see more
+/// than that nothing changed.
 pub(crate) struct Sources<'a> {
     request: &'a Request,
     layers: &'a Layers<'a>,
     graph: &'a Merged,
     /// What instructions want of each context: `None` is the build context.
     wanted: BTreeMap<Option<String>, Vec<String>>,
-    contexts: Mutex<HashMap<Option<String>, Source>>,
+    contexts: Mutex<HashMap<Option<String>, Context>>,
     /// Digests of files as they were taken, by the name of the context or layer and the path in it.
     digests: Mutex<HashMap<String, HashMap<Vec<u8>, Digest>>>,
 }
@@ -62,7 +69,7 @@ impl<'a> Sources<'a> {
     pub(crate) fn get(&self, origin: &Origin, tree: &dyn Fn(usize) -> Snapshot) -> Result<Source, Error> {
         match origin {
             Origin::Context => self.context(None),
-            Origin::NamedContext(name) => self.context(Some(name.clone())),
+            Origin::NamedContext(name) => self.context(Some(name)),
             Origin::Tree(node) => {
                 let fetched = self.is_fetched(*node);
                 Ok(Source { fetched, ..self.of_snapshot(&tree(*node))? })
@@ -80,37 +87,55 @@ impl<'a> Sources<'a> {
         Ok(Source { tree: self.layers.tree(snapshot)?, place, fetched: false })
     }
 
-    fn context(&self, name: Option<String>) -> Result<Source, Error> {
+    /// Returns the name of all that the instructions may want of a context, with the times that promise that its files are
+    /// what they were when an earlier build listed the same. Not every context has one.
+    pub(crate) fn listed(&self, context: Option<&String>) -> Result<Option<Digest>, Error> {
         let mut contexts = lock(&self.contexts);
-        if let Some(source) = contexts.get(&name) {
-            return Ok(source.clone());
+        match contexts.get(&context.cloned()) {
+            Some(Context::Listed(listing)) => return Ok(listing.name()),
+            Some(Context::Read(source)) => return Ok(source.listed()),
+            None => {}
         }
-        let files = match self.directory(name.as_ref())? {
-            Some(directory) => {
-                let wanted = self.wanted.get(&name).map(Vec::as_slice).unwrap_or_default();
-                ContextFiles::read(directory, wanted, &self.stat_cache(directory)?)?
+        let Some(listing) = self.list(context)? else { return Ok(None) };
+        let name = listing.name();
+        contexts.insert(context.cloned(), Context::Listed(Box::new(listing)));
+        Ok(name)
+    }
+
+    fn context(&self, name: Option<&String>) -> Result<Source, Error> {
+        let mut contexts = lock(&self.contexts);
+        let listing = match contexts.remove(&name.cloned()) {
+            Some(Context::Listed(listing)) => Some(*listing),
+            Some(Context::Read(source)) => {
+                contexts.insert(name.cloned(), Context::Read(source.clone()));
+                return Ok(source);
             }
-            None => {
-                let place = Place::Snapshot(Snapshot::empty());
-                return Ok(Source { tree: Arc::default(), place, fetched: false });
-            }
+            None => self.list(name)?,
         };
+        let Some(listing) = listing else {
+            let place = Place::Snapshot(Snapshot::empty());
+            return Ok(Source { tree: Arc::default(), place, fetched: false });
+        };
+        let known = self.layers.store.note(&stat_key(listing.path()))?;
+        let files = ContextFiles::new(listing, &StatCache::read(known.unwrap_or_default()))?;
         let tree = Arc::new(Tree::new([files.index.clone()]));
         let source = Source { tree, place: Place::Context(Arc::new(files)), fetched: false };
-        contexts.insert(name, source.clone());
+        contexts.insert(name.cloned(), Context::Read(source.clone()));
         Ok(source)
     }
 
-    /// What is known of a directory's files.
-    fn stat_cache(&self, directory: &ContextSource) -> Result<StatCache, Error> {
-        let bytes = self.layers.store.note(&stat_key(&directory.path))?;
-        Ok(StatCache::read(bytes.unwrap_or_default()))
+    /// Lists a context; nothing, if there is none.
+    fn list(&self, name: Option<&String>) -> Result<Option<Listing>, Error> {
+        let Some(directory) = self.directory(name)? else { return Ok(None) };
+        let wanted = self.wanted.get(&name.cloned()).map(Vec::as_slice).unwrap_or_default();
+        Ok(Some(Listing::read(directory, wanted, self.request.started)?))
     }
 
     /// Remembers the digests that were taken of the contexts' files, for the next build.
     pub(crate) fn remember_contexts(&self) -> Result<(), Error> {
         let taken = lock(&self.digests);
-        for source in lock(&self.contexts).values() {
+        for context in lock(&self.contexts).values() {
+            let Context::Read(source) = context else { continue };
             let Place::Context(files) = &source.place else { continue };
             let Some(taken) = taken.get(source.name(0)) else { continue };
             let digests = files.digests(&|path| taken.get(path).copied());
@@ -256,6 +281,14 @@ impl Source {
     /// Tells whether the files come from the network.
     pub(crate) fn is_fetched(&self) -> bool {
         self.fetched
+    }
+
+    /// Returns the name of a context's files as they were listed.
+    fn listed(&self) -> Option<Digest> {
+        match &self.place {
+            Place::Context(files) => files.listed(),
+            Place::Snapshot(_) => None,
+        }
     }
 
     fn name(&self, layer: usize) -> &str {

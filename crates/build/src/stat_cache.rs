@@ -38,14 +38,34 @@ impl Stamp {
         Stamp([*dev, *ino, *size, mtime[0], mtime[1], ctime[0], ctime[1]])
     }
 
-    /// Tells whether a change after `started` must show in the stamp.
-    fn is_settled(&self, started: Timestamp) -> bool {
-        let limit = started.seconds - GRAIN;
-        (self.0[3] as i64) < limit && (self.0[5] as i64) < limit
+    /// Returns the bytes that stand for the stamp.
+    pub(crate) fn to_bytes(self) -> [u8; STAMP] {
+        let mut bytes = [0; STAMP];
+        for (bytes, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
     }
 
-    fn same_file(&self, other: &Stamp) -> bool {
-        self.0[..2] == other.0[..2]
+    /// Returns the device and the inode.
+    pub(crate) fn file(&self) -> (u64, u64) {
+        (self.0[0], self.0[1])
+    }
+
+    /// Returns the size of the file.
+    pub(crate) fn size(&self) -> u64 {
+        self.0[2]
+    }
+
+    /// Returns the time of the last change of the content.
+    pub(crate) fn mtime(&self) -> Timestamp {
+        Timestamp { seconds: self.0[3] as i64, nanoseconds: self.0[4] as u32 }
+    }
+
+    /// Tells whether a change after `started` must show in the stamp.
+    pub(crate) fn is_settled(&self, started: Timestamp) -> bool {
+        let limit = started.seconds - GRAIN;
+        (self.0[3] as i64) < limit && (self.0[5] as i64) < limit
     }
 }
 
@@ -88,8 +108,8 @@ impl StatCache {
         files.retain(|(stamp, _)| stamp.is_settled(started));
         files.sort_unstable_by_key(|(stamp, _)| *stamp);
         let is_new = |stamp: &Stamp| {
-            let at = files.partition_point(|(file, _)| file.0[..2] < stamp.0[..2]);
-            files.get(at).is_some_and(|(file, _)| file.same_file(stamp))
+            let at = files.partition_point(|(file, _)| file.file() < stamp.file());
+            files.get(at).is_some_and(|(file, _)| file.file() == stamp.file())
         };
         let others = (0..self.len()).map(|at| self.record(at)).filter(|(stamp, _)| !is_new(stamp));
         let mut others: Vec<_> = others.collect();
@@ -100,7 +120,7 @@ impl StatCache {
         let mut bytes = vec![0; HEADER];
         bytes.reserve(files.len() * RECORD);
         for (stamp, digest) in files {
-            bytes.extend(stamp.0.iter().flat_map(|word| word.to_le_bytes()));
+            bytes.extend(stamp.to_bytes());
             bytes.extend(digest.as_bytes());
         }
         bytes[..8].copy_from_slice(MAGIC);

@@ -59,6 +59,23 @@ impl Dir {
         Ok(Dir { fd, path: join(&self.path, path) })
     }
 
+    /// Like [`Dir::open_dir`], of a path that may be longer than the kernel takes at once.
+    pub fn open_deep_dir(&self, path: &[u8]) -> Result<Dir> {
+        /// Below PATH_MAX, which is 4096 with the terminating zero.
+        const LENGTH: usize = 4000;
+        if path.len() <= LENGTH {
+            return self.open_dir(path);
+        }
+        let mut dir = self.try_clone()?;
+        let mut rest = path;
+        while rest.len() > LENGTH {
+            let Some(slash) = rest[..LENGTH].iter().rposition(|byte| *byte == b'/') else { break };
+            dir = dir.open_dir(&rest[..slash])?;
+            rest = &rest[slash + 1..];
+        }
+        dir.open_dir(rest)
+    }
+
     /// Opens the directory `path` as a process whose root is this directory would: links are followed, `/` and `..`
     /// stop here.
     pub fn open_dir_in_root(&self, path: &[u8]) -> Result<Dir> {

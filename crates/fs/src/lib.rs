@@ -21,4 +21,4 @@ pub use entries::DirEntry;
 pub use error::{Error, Result};
 pub use metadata::{FileKind, Metadata, Timestamp};
 pub use new_file::NewFile;
-pub use walk::{Flow, Visit, Visited, walk, walk_on_threads};
+pub use walk::{Flow, Part, Visit, Visited, walk, walk_on_threads};

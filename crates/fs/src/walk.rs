@@ -1,10 +1,11 @@
 //! Walking a tree, with open directories only: in the order of sorted paths, or on all cores.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use crate::descent::Descent;
-use crate::{Dir, Error, FileKind, Metadata};
+use crate::{Dir, DirEntry, Error, FileKind, Metadata};
 
 /// What a walk is at.
 #[derive(Debug)]
@@ -60,8 +61,13 @@ pub fn walk<E: From<Error>>(
     }
 }
 
+/// How many names of one directory a thread visits in a row: other threads take the rest.
+const NAMES: usize = 512;
+
 /// What a walk on several threads still has to do.
 struct Queue<E> {
+    /// Names of directories that are open. They go first, so that few are.
+    names: Vec<Names>,
     /// Paths of directories.
     directories: Vec<Vec<u8>>,
     /// How many threads are in a directory, and may find more.
@@ -69,37 +75,83 @@ struct Queue<E> {
     failure: Option<E>,
 }
 
-/// What [`walk_on_threads`] does with what it is at: whether to go into it, and what to make of it.
-pub type Visit<'a, T, E> = dyn Fn(&Visited<'_>) -> Result<(Flow, Option<T>), E> + Sync + 'a;
+/// Some names of a directory, in a row.
+struct Names {
+    directory: Arc<Directory>,
+    range: Range<usize>,
+}
 
-/// Calls `visit` as [`walk`] does, but from `threads` threads and in no particular order, and returns what it made.
+struct Directory {
+    path: Vec<u8>,
+    dir: Dir,
+    entries: Vec<DirEntry>,
+}
+
+/// What [`walk_on_threads`] does with what it is at: whether to go into it. What it makes of it goes into the first
+/// argument.
+pub type Visit<'a, T, E> = dyn Fn(&mut T, &Visited<'_>) -> Result<Flow, E> + Sync + 'a;
+
+/// What was made of a directory; of a large one, of some of its names in a row.
+#[derive(Debug)]
+pub struct Part<T> {
+    /// The path of the directory below the root.
+    pub directory: Vec<u8>,
+    /// How many names of the directory come before.
+    pub start: usize,
+    /// What was made.
+    pub made: T,
+}
+
+/// Calls `visit` as [`walk`] does, but from `threads` threads, and directories in no particular order.
+///
+/// Names of one directory that are visited in a row, sorted bytewise, share what `visit` makes. The parts are sorted by
+/// directory, bytewise; where a directory is cut does not depend on the threads.
 ///
 /// What vanishes during the walk is left out: the tree may be somebody's who works on it.
-pub fn walk_on_threads<T: Send, E: From<Error> + Send>(
+pub fn walk_on_threads<T: Default + Send, E: From<Error> + Send>(
     root: &Dir,
     threads: usize,
     visit: &Visit<'_, T, E>,
-) -> Result<Vec<T>, E> {
-    let queue = Mutex::new(Queue { directories: vec![Vec::new()], busy: 0, failure: None });
+) -> Result<Vec<Part<T>>, E> {
+    let queue = Queue { names: Vec::new(), directories: vec![Vec::new()], busy: 0, failure: None };
+    let queue = Mutex::new(queue);
     let changed = Condvar::new();
     let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
+    // Returns the next names to visit. The first of a directory that is opened here are the caller's.
+    let open = |path: Vec<u8>| -> Result<Option<Names>, E> {
+        let Some(directory) = open_directory(root, path)?.map(Arc::new) else { return Ok(None) };
+        let count = directory.entries.len();
+        let part =
+            |start: usize| Names { directory: directory.clone(), range: start..count.min(start + NAMES) };
+        if count > NAMES {
+            lock().names.extend((NAMES..count).step_by(NAMES).map(part));
+            changed.notify_all();
+        }
+        Ok(Some(part(0)))
+    };
     let work = || {
-        let mut made = Vec::new();
+        let mut parts = Vec::new();
         let mut queue = lock();
         loop {
             if queue.failure.is_some() {
-                return made;
+                return parts;
             }
-            let Some(path) = queue.directories.pop() else {
+            let names = queue.names.pop();
+            let path = if names.is_none() { queue.directories.pop() } else { None };
+            if names.is_none() && path.is_none() {
                 if queue.busy == 0 {
-                    return made;
+                    return parts;
                 }
                 queue = changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
-            };
+            }
             queue.busy += 1;
             drop(queue);
-            let result = visit_directory(root, &path, visit, &mut made);
+            let names = path.map_or(Ok(names), &open);
+            let result = names.and_then(|names| match names {
+                Some(names) => visit_names(&names, visit, &mut parts),
+                None => Ok(Vec::new()),
+            });
             queue = lock();
             queue.busy -= 1;
             match result {
@@ -109,65 +161,56 @@ pub fn walk_on_threads<T: Send, E: From<Error> + Send>(
             changed.notify_all();
         }
     };
-    let made = thread::scope(|scope| {
+    let mut parts = thread::scope(|scope| {
         let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut made = work();
+        let mut parts = work();
         for helper in helpers {
-            made.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            parts.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
-        made
+        parts
     });
+    parts.sort_unstable_by(|a: &Part<T>, b| (&a.directory, a.start).cmp(&(&b.directory, b.start)));
     match queue.into_inner().unwrap_or_else(PoisonError::into_inner).failure {
         Some(error) => Err(error),
-        None => Ok(made),
+        None => Ok(parts),
     }
 }
 
-/// Visits what is in one directory and returns the directories to go into.
-fn visit_directory<T, E: From<Error>>(
-    root: &Dir,
-    path: &[u8],
-    visit: &Visit<'_, T, E>,
-    made: &mut Vec<T>,
-) -> Result<Vec<Vec<u8>>, E> {
+/// Opens and reads a directory, unless it is gone.
+fn open_directory(root: &Dir, path: Vec<u8>) -> Result<Option<Directory>, Error> {
     // By path, not by descriptor: a wide tree has more directories than a process may have open.
-    let dir = match open_deep(root, path) {
-        Err(error) if error.is_not_found() => return Ok(Vec::new()),
+    let dir = match root.open_deep_dir(&path) {
+        Err(error) if error.is_not_found() => return Ok(None),
         dir => dir?,
     };
+    let entries = dir.entries()?;
+    Ok(Some(Directory { path, dir, entries }))
+}
+
+/// Visits names of one directory and returns the directories to go into.
+fn visit_names<T: Default, E: From<Error>>(
+    names: &Names,
+    visit: &Visit<'_, T, E>,
+    parts: &mut Vec<Part<T>>,
+) -> Result<Vec<Vec<u8>>, E> {
+    let Directory { path, dir, entries } = &*names.directory;
+    let mut part = Part { directory: path.clone(), start: names.range.start, made: T::default() };
     let mut directories = Vec::new();
-    let mut below = path.to_vec();
+    let mut below = path.clone();
     if !path.is_empty() {
         below.push(b'/');
     }
     let length = below.len();
-    for entry in dir.entries()? {
+    for entry in &entries[names.range.clone()] {
         let Some(metadata) = dir.find(&entry.name)? else { continue };
         below.truncate(length);
         below.extend_from_slice(&entry.name);
         let kind = metadata.kind;
-        let (flow, thing) = visit(&Visited { path: &below, dir: &dir, name: &entry.name, metadata })?;
-        made.extend(thing);
+        let flow = visit(&mut part.made, &Visited { path: &below, dir, name: &entry.name, metadata })?;
         if kind == FileKind::Directory && flow == Flow::Descend {
             directories.push(below.clone());
         }
     }
+    parts.push(part);
     Ok(directories)
-}
-
-/// Opens a directory whose path may be longer than the kernel takes at once.
-fn open_deep(root: &Dir, path: &[u8]) -> Result<Dir, Error> {
-    /// Below PATH_MAX, which is 4096 with the terminating zero.
-    const LENGTH: usize = 4000;
-    if path.len() <= LENGTH {
-        return root.open_dir(path);
-    }
-    let mut dir = root.try_clone()?;
-    let mut rest = path;
-    while rest.len() > LENGTH {
-        let Some(slash) = rest[..LENGTH].iter().rposition(|byte| *byte == b'/') else { break };
-        dir = dir.open_dir(&rest[..slash])?;
-        rest = &rest[slash + 1..];
-    }
-    dir.open_dir(rest)
 }

@@ -136,6 +136,15 @@ fn walks_are_in_order_and_can_skip() {
     assert_eq!(seen, ["a", "a/x", "a/y", "a/y/z", "a-b", "ab", "b", "b/skipped"]);
 }
 
+/// What a walk on threads sees, in the order of its parts.
+fn seen_on_threads(dir: &Dir, threads: usize, flow: fn(&Visited<'_>) -> Flow) -> Vec<(Vec<u8>, u64)> {
+    let parts = walk_on_threads(dir, threads, &|seen: &mut Vec<(Vec<u8>, u64)>, visited| {
+        seen.push((visited.path.to_vec(), visited.metadata.ino));
+        Ok::<_, Error>(flow(visited))
+    });
+    parts.unwrap().into_iter().flat_map(|part| part.made).collect()
+}
+
 #[test]
 fn a_walk_on_threads_sees_the_same() {
     let (base, dir) = temporary();
@@ -153,18 +162,40 @@ fn a_walk_on_threads_sees_the_same() {
     .unwrap();
     expected.sort();
     for threads in [1, 2, 8] {
-        let mut seen = walk_on_threads(&dir, threads, &|visited| {
-            Ok::<_, Error>((flow(visited), Some((visited.path.to_vec(), visited.metadata.ino))))
-        })
-        .unwrap();
+        let mut seen = seen_on_threads(&dir, threads, flow);
         seen.sort();
         assert_eq!(seen, expected);
     }
-    let failed = walk_on_threads(&dir, 3, &|visited| match visited.path.ends_with(b"/77") {
+    let failed = walk_on_threads(&dir, 3, &|_: &mut (), visited| match visited.path.ends_with(b"/77") {
         true => Err(dir.open_dir(b"absent").unwrap_err()),
-        false => Ok((Flow::Descend, Some(()))),
+        false => Ok(Flow::Descend),
     });
     assert!(failed.is_err());
+}
+
+/// One thread would be slow, and the order must not depend on their number.
+#[test]
+fn a_large_directory_is_walked_in_parts() {
+    let (base, dir) = temporary();
+    let large = base.path().join("large");
+    fs::create_dir(&large).unwrap();
+    for number in 0..2000 {
+        match number % 100 {
+            0 => fs::create_dir(large.join(number.to_string())).unwrap(),
+            _ => write(large.join(number.to_string()), ""),
+        }
+        if number % 200 == 0 {
+            write(large.join(number.to_string()).join("in"), "");
+        }
+    }
+    let parts = walk_on_threads(&dir, 2, &|(): &mut (), _| Ok::<_, Error>(Flow::Descend)).unwrap();
+    let large = parts.iter().filter(|part| part.directory == b"large").map(|part| part.start);
+    assert_eq!(large.collect::<Vec<_>>(), [0, 512, 1024, 1536]);
+    let one = seen_on_threads(&dir, 1, |_| Flow::Descend);
+    assert_eq!(one.len(), 1 + 2000 + 10);
+    for threads in [2, 8] {
+        assert_eq!(seen_on_threads(&dir, threads, |_| Flow::Descend), one);
+    }
 }
 
 /// Deeper than a process may have open files, and than a path may be long.
@@ -187,8 +218,7 @@ fn depth_has_no_limit() {
     })
     .unwrap();
     assert_eq!(count, 1 + 2 * depth);
-    let all = walk_on_threads(&dir, 2, &|_| Ok::<_, Error>((Flow::Descend, Some(())))).unwrap();
-    assert_eq!(all.len(), 1 + 2 * depth);
+    assert_eq!(seen_on_threads(&dir, 2, |_| Flow::Descend).len(), 1 + 2 * depth);
     dir.remove_tree(b"top").unwrap();
     assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
 }
