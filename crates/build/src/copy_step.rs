@@ -1,7 +1,6 @@
 //! Carrying out COPY, ADD and WORKDIR.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::thread;
 
@@ -131,7 +130,7 @@ impl Engine<'_> {
                 Selected::Archive(_, archive) => {
                     // Archives count on behind the sources.
                     let number = sources.len() + archives.len();
-                    archives.push(archive.content.clone());
+                    archives.push(archive);
                     placement.extract(number, &archive.tree, &archive.listed, &copy.destination)
                 }
             }
@@ -143,7 +142,7 @@ impl Engine<'_> {
         }
         let (mut index, origins) = placement.finish();
         self.fill_digests(&mut index, &origins, sources)?;
-        let content = self.copied_content(sources, &archives, origins)?;
+        let content = self.copied_content(&index, origins, sources, &archives)?;
         self.write_layer(&index, &content, form)
     }
 
@@ -376,19 +375,15 @@ impl Engine<'_> {
     }
 
     /// Writes the digests that the key rests on into the new layer's index.
-    fn fill_digests(
-        &self,
-        index: &mut Index,
-        origins: &HashMap<Vec<u8>, Placed>,
-        sources: &[Source],
-    ) -> Result<(), Error> {
-        for entry in &mut index.entries {
-            if let Some(Placed::File { source, path, .. }) = origins.get(&entry.path)
+    fn fill_digests(&self, index: &mut Index, origins: &[Placed], sources: &[Source]) -> Result<(), Error> {
+        for (entry, placed) in index.entries.iter_mut().zip(origins) {
+            if let Placed::File { source, place } = placed
                 && let Some(source) = sources.get(*source)
+                && let Some(original) = source.tree.at(*place)
                 && let Kind::File { digest, .. } = &mut entry.kind
                 && digest.is_none()
             {
-                *digest = self.sources.digest(source, path)?;
+                *digest = self.sources.digest(source, &original.path)?;
             }
         }
         Ok(())

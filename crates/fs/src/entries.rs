@@ -1,5 +1,7 @@
 //! Reading a directory.
 
+use std::os::fd::AsFd;
+
 use rustix::fs::{FileType, Mode, OFlags, RawDir};
 
 use crate::{Dir, FileKind, Result};
@@ -19,10 +21,20 @@ const BUFFER: usize = 32 * 1024;
 impl Dir {
     /// Returns what is in this directory, without `.` and `..`, sorted by name bytewise.
     pub fn entries(&self) -> Result<Vec<DirEntry>> {
-        let fail = |errno| self.error("list directory", b"", errno);
         // A descriptor of its own has a read position of its own.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(self, c".", flags, Mode::empty()).map_err(fail)?;
+        let fd = rustix::fs::openat(self, c".", flags, Mode::empty())
+            .map_err(|errno| self.error("list directory", b"", errno))?;
+        self.read_entries(fd)
+    }
+
+    /// Like [`Dir::entries`], of a directory that was just opened: a second time there would be nothing.
+    pub(crate) fn first_entries(&self) -> Result<Vec<DirEntry>> {
+        self.read_entries(self)
+    }
+
+    fn read_entries(&self, fd: impl AsFd) -> Result<Vec<DirEntry>> {
+        let fail = |errno| self.error("list directory", b"", errno);
         let mut buffer: Vec<u8> = Vec::with_capacity(BUFFER);
         let mut reader = RawDir::new(fd, buffer.spare_capacity_mut());
         let mut entries = Vec::new();

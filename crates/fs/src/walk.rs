@@ -183,7 +183,7 @@ fn open_directory(root: &Dir, path: Vec<u8>) -> Result<Option<Directory>, Error>
         Err(error) if error.is_not_found() => return Ok(None),
         dir => dir?,
     };
-    let entries = dir.entries()?;
+    let entries = dir.first_entries()?;
     Ok(Some(Directory { path, dir, entries }))
 }
 

@@ -88,14 +88,14 @@ impl Index {
     pub fn from_entries(mut entries: Vec<Entry>) -> Index {
         // The sort is stable, so of equal paths the last one stands last.
         entries.sort_by(|a, b| compare_paths(&a.path, &b.path));
-        let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
-        for entry in entries {
-            match kept.last_mut() {
-                Some(last) if last.path == entry.path => *last = entry,
-                _ => kept.push(entry),
+        entries.dedup_by(|later, kept| {
+            let same = later.path == kept.path;
+            if same {
+                std::mem::swap(later, kept);
             }
-        }
-        Index { entries: kept }
+            same
+        });
+        Index { entries }
     }
 
     /// Returns the entry of `path`.

@@ -110,6 +110,21 @@ impl Tree {
         self.slots.get(position).map(|slot| (slot.layer as usize, slot.entry as usize))
     }
 
+    /// Returns where the entry with the content of `path` is, as [`Node::content`] says.
+    pub fn content_place(&self, path: &[u8]) -> Option<Place> {
+        let position = self.slots.binary_search_by(|slot| compare_paths(self.path(slot), path)).ok()?;
+        let slot = self.slots.get(position)?;
+        let own = (slot.layer, slot.entry);
+        let link = matches!(self.entry(own.0, own.1).kind, Kind::Hardlink { .. });
+        let (layer, entry) = slot.file.filter(|_| link).unwrap_or(own);
+        Some((layer as usize, entry as usize))
+    }
+
+    /// Returns the entry at a place.
+    pub fn at(&self, (layer, entry): Place) -> Option<&Entry> {
+        self.layers.get(layer)?.entries.get(entry)
+    }
+
     /// Returns everything, in order.
     pub fn iter(&self) -> impl Iterator<Item = Node<'_>> {
         self.slots.iter().map(|slot| self.node(slot))

@@ -18,7 +18,7 @@ impl Placement<'_> {
         listed: &Index,
         destination: &str,
     ) -> Result<(), PlaceError> {
-        self.start_source();
+        self.start_source(tree);
         let chmod = self.chmod.take();
         let root = self.destination(destination)?;
         self.directory(&root)?;

@@ -14,7 +14,7 @@ impl Placement<'_> {
         item: &Item,
         destination: &str,
     ) -> Result<(), PlaceError> {
-        self.start_source();
+        self.start_source(tree);
         let target = self.destination(destination)?;
         let directory =
             item.path.is_empty() || tree.get(&item.path).is_some_and(|node| node.entry.is_directory());

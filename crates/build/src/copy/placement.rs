@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jettison_layer::{Entry, Index, Kind, Timestamp, Tree, is_below, join};
+use jettison_layer::{Entry, Index, Kind, Place, Timestamp, Tree, compare_paths, is_below, join};
 use jettison_plan::Chmod;
 
 use super::{chmod, parent};
@@ -16,14 +16,12 @@ const MAX_LINKS: usize = 40;
 /// Where the bytes of a placed file are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Placed {
-    /// In entry `path` of layer `layer` of the `source`th source tree.
+    /// In an entry of a source tree.
     File {
         /// Which source tree.
         source: usize,
-        /// Which of its layers.
-        layer: usize,
-        /// Which path in that layer.
-        path: Vec<u8>,
+        /// Which entry of it.
+        place: Place,
     },
     /// In the Dockerfile.
     Inline(Vec<u8>),
@@ -51,8 +49,10 @@ pub(crate) struct Placement<'a> {
     new: HashMap<Vec<u8>, (Entry, Placed)>,
     /// Paths whose files below were removed by an archive: what is there now is ours alone.
     removed: HashSet<Vec<u8>>,
-    /// Files already placed by the copy that goes on, by source tree, layer and path: a second name links to the first.
-    inodes: HashMap<(usize, usize, Vec<u8>), Vec<u8>>,
+    /// Whether files of the source may have several names.
+    linked: bool,
+    /// If so, the files that the copy that goes on has placed: a second name links to the first.
+    inodes: HashMap<(usize, Place), Vec<u8>>,
     /// `--chown`
     owner: Option<(u32, u32)>,
     /// `--chmod`
@@ -72,6 +72,7 @@ impl<'a> Placement<'a> {
             below,
             new: HashMap::new(),
             removed: HashSet::new(),
+            linked: false,
             inodes: HashMap::new(),
             owner,
             chmod,
@@ -80,12 +81,14 @@ impl<'a> Placement<'a> {
     }
 
     /// Hard links are kept among the files of one source.
-    pub(super) fn start_source(&mut self) {
+    pub(super) fn start_source(&mut self, tree: &Tree) {
         self.inodes.clear();
+        self.linked = tree.iter().any(|node| node.file.is_some());
     }
 
-    /// Returns the layer: what was placed, and the directories above as they are.
-    pub(crate) fn finish(mut self) -> (Index, HashMap<Vec<u8>, Placed>) {
+    /// Returns the layer, what was placed and the directories above as they are; and where the bytes of each entry are, in
+    /// its order.
+    pub(crate) fn finish(mut self) -> (Index, Vec<Placed>) {
         let mut above: HashMap<Vec<u8>, Entry> = HashMap::new();
         for path in self.new.keys() {
             let mut directory = parent(path);
@@ -101,15 +104,10 @@ impl<'a> Placement<'a> {
             entry.kind = Kind::Directory { opaque: false };
             self.new.insert(path, (entry, Placed::Nothing));
         }
-        let mut entries = Vec::with_capacity(self.new.len());
-        let mut origins = HashMap::with_capacity(self.new.len());
-        for (path, (entry, placed)) in self.new {
-            entries.push(entry);
-            if placed != Placed::Nothing {
-                origins.insert(path, placed);
-            }
-        }
-        (Index::from_entries(entries), origins)
+        let mut all: Vec<(Entry, Placed)> = self.new.into_values().collect();
+        all.sort_unstable_by(|(a, _), (b, _)| compare_paths(&a.path, &b.path));
+        let (entries, origins) = all.into_iter().unzip();
+        (Index { entries }, origins)
     }
 
     pub(super) fn file(
@@ -119,8 +117,8 @@ impl<'a> Placement<'a> {
         from: &[u8],
         target: Vec<u8>,
     ) -> Result<(), PlaceError> {
-        let Some(node) = tree.get(from) else { return Ok(()) };
-        let (layer, file) = node.content();
+        let (Some(node), Some(place)) = (tree.get(from), tree.content_place(from)) else { return Ok(()) };
+        let (_, file) = node.content();
         let mut entry = Entry { path: target, ..node.entry.clone() };
         if !matches!(file.kind, Kind::File { .. }) {
             self.dress(&mut entry);
@@ -129,15 +127,16 @@ impl<'a> Placement<'a> {
         // The first of several names becomes the file; the others link to it.
         entry = Entry { path: entry.path, ..file.clone() };
         self.dress(&mut entry);
-        let inode = (source, layer, file.path.clone());
-        match self.inodes.get(&inode) {
+        match self.inodes.get(&(source, place)) {
             Some(first) if *first != entry.path => {
                 entry.kind = Kind::Hardlink { target: first.clone() };
                 self.put(entry, Placed::Nothing)
             }
             _ => {
-                self.inodes.insert(inode, entry.path.clone());
-                self.put(entry, Placed::File { source, layer, path: file.path.clone() })
+                if self.linked {
+                    self.inodes.insert((source, place), entry.path.clone());
+                }
+                self.put(entry, Placed::File { source, place })
             }
         }
     }
