@@ -131,7 +131,7 @@ impl Engine<'_> {
         let content = self.layers.content(snapshot, at)?;
         let index = self.layers.index(&snapshot.layers()[at])?;
         let mut out = HashingWriter::new(UntilCanceled::new(self, out));
-        let written = jettison_layer::write_layer(&*index, &content, times, &mut out);
+        let written = jettison_layer::write_layer(&index, &content, times, &mut out);
         self.check_canceled()?;
         written?;
         let (out, diff_id, _) = out.finish();
