@@ -164,4 +164,9 @@ fn an_upload_that_outlasts_the_steps_is_not_begun_again() {
     assert_eq!(remote.push(&context), 0);
     let image = remote.pushed();
     assert_eq!(remote.proxy.count("PUT", "/blobs/uploads/"), image.layer_count() + 1);
+
+    // With all in the cache there is nothing to gain: the registry is asked for each blob once.
+    remote.proxy.forget();
+    assert_eq!(remote.push(&context), 0);
+    assert_eq!(remote.proxy.count("HEAD", "/blobs/"), image.layer_count() + 1);
 }

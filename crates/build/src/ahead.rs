@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use crate::Error;
 use crate::engine::Engine;
 use crate::event::{Event, StepId};
 use crate::export::CompressionOptions;
-use crate::layers::{BaseBlob, Cell, Snapshot};
+use crate::layers::{BaseBlob, Snapshot};
 use crate::until_canceled::UntilCanceled;
 
 /// How often it is looked whether the blobs of a base have come.
@@ -37,85 +36,94 @@ impl Engine<'_> {
     /// What fails here is no error: the end of the build or the export comes upon it again, and reports it.
     pub(crate) fn compress_ahead(&self, options: CompressionOptions, made: &Receiver<(StepId, Snapshot)>) {
         let mut seen = HashSet::new();
-        let mut coming: Vec<(StepId, Arc<Cell>)> = Vec::new();
+        let mut coming: Vec<ReadyLayer> = Vec::new();
         loop {
             let next = made.recv_timeout(LOOK);
             if self.is_canceled() || matches!(next, Err(RecvTimeoutError::Disconnected)) {
-                // The end fetches the blobs of a base that no step has needed.
                 return;
             }
             if let Ok((step, snapshot)) = next {
                 for (at, cell) in snapshot.layers().iter().enumerate() {
-                    match cell.base {
-                        _ if !seen.insert(cell.id.clone()) => {}
-                        Some(_) => coming.push((step, cell.clone())),
-                        None => drop(self.leave(Some(step), &snapshot, at, options)),
-                    }
+                    coming.extend(match &cell.base {
+                        _ if !seen.insert(cell.id.clone()) => None,
+                        Some(base) => self.base_layer(Some(step), base),
+                        None => self.leaving(step, &snapshot, at, options).unwrap_or_default(),
+                    });
                 }
             }
-            coming.retain(|(step, cell)| match &cell.base {
-                Some(base) if self.store.blobs().has(&base.descriptor.digest).unwrap_or(false) => {
-                    self.base_leaves(Some(*step), base);
-                    false
-                }
-                _ => true,
-            });
+            coming = coming.into_iter().filter_map(|layer| self.tell(layer)).collect();
         }
     }
 
-    /// Tells that a base image's blob is in the store, unless it must be compressed anew.
-    pub(crate) fn base_leaves(&self, step: Option<StepId>, base: &BaseBlob) {
-        if self.request.compression.is_some_and(|options| options.keeps(&base.descriptor.media_type)) {
-            let (blob, origin) = (base.descriptor.clone(), base.from.clone());
-            (self.ready)(ReadyLayer { step, blob, origin });
+    /// Tells of a layer, or returns it while its blob is not there yet. A build that finds all in the cache ends before it
+    /// could gain anything.
+    fn tell(&self, layer: ReadyLayer) -> Option<ReadyLayer> {
+        if self.running.is_busy() && self.store.blobs().has(&layer.blob.digest).unwrap_or(false) {
+            (self.ready)(layer);
+            return None;
         }
+        Some(layer)
     }
 
-    /// Makes the blob as which a layer that was made here leaves, tells of it, and returns its diff ID.
-    pub(crate) fn leave(
+    /// Tells that the blob of a base image's layer has come, at the end of the build.
+    pub(crate) fn tell_base(&self, base: &BaseBlob) {
+        self.base_layer(None, base).map(|layer| self.tell(layer));
+    }
+
+    /// Returns a base image's layer, unless it must be compressed anew or does not leave.
+    fn base_layer(&self, step: Option<StepId>, base: &BaseBlob) -> Option<ReadyLayer> {
+        let options = self.request.compression?;
+        let (blob, origin) = (base.descriptor.clone(), base.from.clone());
+        options.keeps(&blob.media_type).then_some(ReadyLayer { step, blob, origin })
+    }
+
+    /// Returns a layer that was made here, as the blob that leaves.
+    fn leaving(
         &self,
-        step: Option<StepId>,
+        step: StepId,
         snapshot: &Snapshot,
         at: usize,
         options: CompressionOptions,
-    ) -> Result<Digest, Error> {
+    ) -> Result<Option<ReadyLayer>, Error> {
         let mut layer = self.made_here(&snapshot.layers()[at])?;
         let facts = &layer.meta().facts;
-        if let Some(pulled) = &facts.pulled {
-            return Ok(pulled.diff_id);
+        if facts.pulled.is_some() {
+            return Ok(None);
         }
         let known = match facts.diff_id(self.request.times) {
-            Some(diff_id) => options.known(self.store, &diff_id)?.map(|blob| (diff_id, blob)),
+            Some(diff_id) => options.known(self.store, &diff_id)?,
             None => None,
         };
-        let (diff_id, blob) = match known {
+        let blob = match known {
             Some(known) => known,
-            None => self.compress(step, snapshot, at, &mut layer, options)?,
+            None => {
+                let told = |done, total| {
+                    let item = "compressing".to_owned();
+                    (self.events)(Event::Progress { step, item, done, total });
+                };
+                told(0, None);
+                let (_, blob) = self.compress(snapshot, at, &mut layer, options)?;
+                told(blob.size, Some(blob.size));
+                blob
+            }
         };
-        (self.ready)(ReadyLayer { step, blob, origin: None });
-        Ok(diff_id)
+        Ok(Some(ReadyLayer { step: Some(step), blob, origin: None }))
     }
 
-    fn compress(
+    /// Writes the blob as which a layer that was made here leaves, and returns the digest of the tar in it.
+    pub(crate) fn compress(
         &self,
-        step: Option<StepId>,
         snapshot: &Snapshot,
         at: usize,
         layer: &mut Layer,
         options: CompressionOptions,
     ) -> Result<(Digest, Descriptor), Error> {
         let failed = |source| Error::Io { action: "write", path: self.store.root().to_owned(), source };
+        self.running.set_busy();
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let told = |done, total| {
-            if let Some(step) = step {
-                (self.events)(Event::Progress { step, item: "compressing".to_owned(), done, total });
-            }
-        };
-        told(0, None);
         let blob = options.compression.compress(self.store.blobs().writer()?, threads).map_err(failed)?;
         let (blob, diff_id) = self.write_layer_tar(snapshot, at, layer, blob)?;
         let (digest, size) = blob.finish().map_err(failed)?.commit(None)?;
-        told(size, Some(size));
         Ok((diff_id, options.remember(self.store, &diff_id, digest, size)?))
     }
 

@@ -290,6 +290,7 @@ impl Engine<'_> {
         {
             return Ok((record.layer, true));
         }
+        self.running.set_busy();
         let layer = make()?;
         // Another process may have been faster: what it made is what others build on.
         if !no_cache && let Some(record) = records.get::<StepRecord>(&digest)? {
@@ -396,6 +397,8 @@ fn uncached(request: &Request, graph: &Merged) -> HashSet<(usize, usize)> {
 #[derive(Default)]
 pub(crate) struct Running {
     stopped: AtomicBool,
+    /// Whether something is not in the cache, and is being made.
+    busy: AtomicBool,
     killers: Mutex<HashMap<StepId, Killer>>,
     /// The steps of this build by key, locked while one is made; whether it was executed in this build, as
     /// `--no-cache` does not execute one twice.
@@ -413,6 +416,16 @@ impl Running {
             killer.kill();
         }
         Registered(self, step)
+    }
+
+    /// Notes that something is made that was not in the cache.
+    pub(crate) fn set_busy(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether anything was not in the cache so far.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
     }
 
     fn stop(&self) {

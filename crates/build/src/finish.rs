@@ -118,7 +118,7 @@ impl Engine<'_> {
         let cell = &snapshot.layers()[at];
         if let Some(base) = &cell.base {
             self.layers.fetch(base)?;
-            self.base_leaves(None, base);
+            self.tell_base(base);
             let stored = self.store.layer(&cell.id)?.map(|layer| layer.id().clone());
             return Ok(ImageLayer {
                 diff_id: base.diff_id,
@@ -164,7 +164,7 @@ impl Engine<'_> {
         }
         match (facts.diff_id(self.request.times), self.request.compression) {
             (Some(diff_id), _) => Ok(diff_id),
-            (None, Some(options)) => self.leave(None, snapshot, at, options),
+            (None, Some(options)) => Ok(self.compress(snapshot, at, &mut layer, options)?.0),
             (None, None) => Ok(self.write_layer_tar(snapshot, at, &mut layer, io::sink())?.1),
         }
     }
