@@ -97,13 +97,13 @@ impl Engine<'_> {
         let blob = match known {
             Some(known) => known,
             None => {
-                let told = |done, total| {
+                let told = |done| {
                     let item = "compressing".to_owned();
-                    (self.events)(Event::Progress { step, item, done, total });
+                    (self.events)(Event::Progress { step, item, done, total: None });
                 };
-                told(0, None);
+                told(0);
                 let (_, blob) = self.compress(snapshot, at, &mut layer, options)?;
-                told(blob.size, Some(blob.size));
+                told(blob.size);
                 blob
             }
         };

@@ -144,8 +144,9 @@ pub fn build(
         started,
     };
     let strict = checks::refuse_if_asked(&request, &environment, &file)?;
-    let told = |step, blob: &str, done, size| {
-        events(Event::Progress { step, item: format!("pushing {blob}"), done, total: Some(size) });
+    // Without a total its end is worth no line: the step has ended, and the push at the end tells of all.
+    let told = |step, blob: &str, done| {
+        events(Event::Progress { step, item: format!("pushing {blob}"), done, total: None });
     };
     let early_names = outputs::early_names(settings, request.compression)?;
     let early = EarlyPush::new(workplace.client, workplace.store, &early_names, &told);

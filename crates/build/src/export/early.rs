@@ -19,8 +19,8 @@ use crate::{ReadyLayer, StepId};
 /// How often it is told how far the uploads are that the end waits for.
 const TELL: Duration = Duration::from_millis(100);
 
-/// Told what of a step's layer goes up: its short digest, bytes so far, bytes in all.
-type Progress<'a> = dyn Fn(StepId, &str, u64, u64) + Sync + 'a;
+/// Told what goes up of a step's layer: its short digest, bytes so far.
+type Progress<'a> = dyn Fn(StepId, &str, u64) + Sync + 'a;
 
 /// The uploads of a build that is under way.
 ///
@@ -127,7 +127,7 @@ impl<'a> EarlyPush<'a> {
         let told = |sent| {
             self.lock().sent.insert(blob.digest, (sent, blob.size));
             if let Some(step) = layer.step {
-                (self.progress)(step, &item, sent, blob.size);
+                (self.progress)(step, &item, sent);
             }
         };
         let open = || {

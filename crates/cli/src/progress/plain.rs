@@ -74,10 +74,6 @@ impl<W: Write> Plain<W> {
 
     fn progress(&mut self, now: SystemTime, id: StepId, item: &str, done: u64, total: Option<u64>) {
         let step = self.step(id);
-        // Its layer may be on its way while other steps run.
-        if step.ended {
-            return;
-        }
         let known = step.items.contains_key(item);
         let whole = total == Some(done);
         let state = step.items.entry(item.to_owned()).or_insert(Item { began: now, told: now, done: false });
