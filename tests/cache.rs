@@ -305,3 +305,18 @@ fn a_trace_has_a_span_for_each_step() {
         assert_eq!(outcome(step), "done", "{step}");
     }
 }
+
+/// WORKDIR must know what is in the base; what it reads for that is unpacked at once if a command needs it so.
+#[test]
+fn a_base_that_a_command_runs_on_is_read_once() {
+    let unpacked = |rest: &str| {
+        let bench = Bench::new();
+        let context = context_of(&format!("FROM busybox\nWORKDIR /made\nCOPY missing /\n{rest}"), &[]);
+        let output = bench.fails(&context, &[]);
+        assert!(output.stderr.contains("missing"), "{output}");
+        let layers = std::fs::read_dir(bench.jettison.store().join("v1/layers")).unwrap();
+        // One of them is that of WORKDIR.
+        layers.filter(|layer| layer.as_ref().unwrap().path().join("fs").exists()).count() - 1
+    };
+    assert_eq!((unpacked("RUN true\n"), unpacked("")), (1, 0));
+}

@@ -231,7 +231,11 @@ impl Engine<'_> {
                     why: "it was not resolved when the build was planned".to_owned(),
                 })?;
                 self.ledger.note(id, keys::image(&source.to_string(), &platform.to_string(), &image.id));
-                return Ok((self.layers.of_image(image), self.layers.has_all(image)?));
+                let snapshot = self.layers.of_image(image);
+                if self.forms[id] == Form::Directory {
+                    self.layers.will_carry(&snapshot);
+                }
+                return Ok((snapshot, self.layers.has_all(image)?));
             }
             Operation::Run(run) => self.run(id, run, &parent, tree_of)?,
             Operation::Copy(copy) => self.copy(Some(id), copy, &parent, tree_of, self.forms[id])?,

@@ -36,6 +36,8 @@ pub(crate) struct Cell {
     pub(crate) id: LayerId,
     /// For a layer of a base image: its blob and where that can be had.
     pub(crate) base: Option<BaseBlob>,
+    /// Whether a command of this build runs on it.
+    carries: AtomicBool,
     /// Held while one thread brings the layer into some form.
     busy: Mutex<()>,
     /// Whether this build has told the store that it uses it.
@@ -58,6 +60,7 @@ impl Cell {
         Cell {
             id,
             base,
+            carries: AtomicBool::new(false),
             busy: Mutex::new(()),
             used: AtomicBool::new(false),
             index: OnceLock::new(),
@@ -126,6 +129,11 @@ impl<'a> Layers<'a> {
         if ids > 1 { Ownership::Native } else { Ownership::Squashed }
     }
 
+    /// Takes note that a command runs on a tree: what must be unpacked for it later is unpacked when it is first read.
+    pub(crate) fn will_carry(&self, snapshot: &Snapshot) {
+        snapshot.layers().iter().for_each(|cell| cell.carries.store(true, Ordering::Relaxed));
+    }
+
     /// Returns the tree of a base image.
     pub(crate) fn of_image(&self, image: &BaseImage) -> Snapshot {
         let mut chain = None;
@@ -188,6 +196,13 @@ impl<'a> Layers<'a> {
             return Ok(tree.clone());
         }
         let cells = snapshot.layers();
+        let carries = |cell: &Arc<Cell>| cell.base.is_some() && cell.carries.load(Ordering::Relaxed);
+        if let Some(top) = cells.iter().rposition(carries)
+            && self.stored_index(&cells[top])?.is_none()
+        {
+            // Which makes the indexes as well, from one look at the blobs.
+            self.directories(&snapshot.below(top + 1))?;
+        }
         self.each(cells.iter().filter(|cell| cell.index.get().is_none()).collect(), &|cell| {
             self.index(cell).map(drop)
         })?;
