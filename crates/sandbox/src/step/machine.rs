@@ -175,12 +175,9 @@ impl Covers {
         let what = || format!("hide /{path}");
         let Some(place) = tree.find(path)? else { return Ok(()) };
         let mode = rustix::fs::fstat(&place).or_fault(what)?.st_mode;
-        if mode & libc::S_IFMT != libc::S_IFDIR {
-            let cover = rustix::io::dup(&self.file).and_then(clone_tree).or_fault(what)?;
-            return tree.attach(&cover, &place).or_fault(what);
-        }
-        if let Some(first) = self.directory.get() {
-            let cover = rustix::io::dup(first).and_then(clone_tree).or_fault(what)?;
+        let file = mode & libc::S_IFMT != libc::S_IFDIR;
+        if let Some(mounted) = if file { Some(&self.file) } else { self.directory.get() } {
+            let cover = rustix::io::dup(mounted).and_then(clone_tree).or_fault(what)?;
             return tree.attach(&cover, &place).or_fault(what);
         }
         let cover = filesystem("tmpfs", &[("mode", "755")], inert() | MountAttrFlags::MOUNT_ATTR_RDONLY);
