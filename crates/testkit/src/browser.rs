@@ -24,6 +24,9 @@ const FLAGS: [&str; 10] = [
     "--window-size=1400,1000",
 ];
 
+/// How often ChromeDriver is started before a test gives up.
+const ATTEMPTS: usize = 5;
+
 /// A browser that shows one page; ended when dropped.
 pub struct Browser {
     driver: Child,
@@ -116,18 +119,29 @@ impl Drop for Browser {
 }
 
 /// Starts ChromeDriver on a free port, which it tells on its standard output.
+///
+/// It takes a port that is free of ::1 and then wants the same of 127.0.0.1, where tests that run meanwhile listen and
+/// connect. It ends where that port is taken, so it is tried again.
 fn start() -> (Child, u16) {
-    let mut command = Command::new(tools::require("chromedriver"));
-    command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut driver = command.spawn().unwrap();
-    let output = BufReader::new(driver.stdout.take().unwrap());
-    let mut lines = output.lines().map_while(Result::ok);
-    let port = lines.find_map(|line| {
-        let (_, port) = line.trim_end_matches('.').rsplit_once("started successfully on port ")?;
-        port.parse().ok()
-    });
-    match port {
-        Some(port) => (driver, port),
-        None => panic!("chromedriver ended before it listened: {:?}", driver.wait()),
+    let mut told = String::new();
+    for _ in 0..ATTEMPTS {
+        let mut command = Command::new(tools::require("chromedriver"));
+        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut driver = command.spawn().unwrap();
+        let output = BufReader::new(driver.stdout.take().unwrap());
+        for line in output.lines().map_while(Result::ok) {
+            if let Some(port) = port_of(&line) {
+                return (driver, port);
+            }
+            told.push_str(&line);
+            told.push('\n');
+        }
+        driver.wait().unwrap();
     }
+    panic!("chromedriver did not start to listen:\n{told}");
+}
+
+fn port_of(line: &str) -> Option<u16> {
+    let (_, port) = line.trim_end_matches('.').rsplit_once("started successfully on port ")?;
+    port.parse().ok()
 }
