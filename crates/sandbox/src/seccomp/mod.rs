@@ -154,39 +154,66 @@ fn section(arch: Arch, options: Options) -> Vec<sock_filter> {
             }
         }
     }
-    program.extend(search(&joined(allowed)));
+    program.extend(search(&segments(&joined(allowed))));
     program
 }
 
-/// How many ranges are looked through one after the other.
-const LEAF: usize = 3;
+/// What there is to say about a call without a look at its arguments, in the order of the returns that end a search.
+const VERDICTS: [u32; 3] = [libc::SECCOMP_RET_ALLOW, refuse(libc::EPERM), refuse(libc::ENOSYS)];
 
-/// Allows what is in sorted ranges. A binary search: the kernel walks the program once for each call there is when it
-/// is loaded (to remember those that are always allowed), and then for each call that it could not decide so.
-fn search(ranges: &[(u32, u32)]) -> Vec<sock_filter> {
-    if let Some((lower, upper @ [(first, _), ..])) = ranges.split_at_checked(ranges.len() / 2)
-        && ranges.len() > LEAF
-    {
-        let lower = search(lower);
-        let mut program = vec![
-            jump(libc::BPF_JGE, *first, 0, 1),
-            instruction(libc::BPF_JMP | libc::BPF_JA, lower.len() as u32, 0, 0),
-        ];
-        program.extend(lower);
-        program.extend(search(upper));
-        return program;
+/// The numbers from `first` on, up to those of the next segment, and the place of their verdict in [`VERDICTS`].
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    first: u32,
+    verdict: usize,
+}
+
+/// Allows what is in sorted ranges that do not adjoin, and tells calls that are refused from those not yet known.
+fn segments(allowed: &[(u32, u32)]) -> Vec<Segment> {
+    let [allow, refused, unknown] = [0, 1, 2];
+    let mut result = Vec::new();
+    let mut gap = 0;
+    let ends = allowed.iter().copied().chain([(u32::MAX, u32::MAX)]);
+    for (first, last) in ends {
+        result.extend((gap < first.min(NEWEST + 1)).then_some(Segment { first: gap, verdict: refused }));
+        let newer = gap.max(NEWEST + 1);
+        result.extend((newer < first).then_some(Segment { first: newer, verdict: unknown }));
+        if first < u32::MAX {
+            result.push(Segment { first, verdict: allow });
+        }
+        gap = last.saturating_add(1);
     }
+    result
+}
+
+/// Looks a number up: a decision tree, and the returns that its leaves share. Short and flat, for the kernel translates
+/// the program, and walks it for each call there is (to remember those that are always allowed), whenever it is loaded.
+fn search(segments: &[Segment]) -> Vec<sock_filter> {
     let mut program = Vec::new();
-    for &(first, last) in ranges {
-        // Above the range: look further. Within: allow. Below: look further too, in vain.
-        program.push(jump(libc::BPF_JGT, last, 2, 0));
-        program.push(jump(libc::BPF_JGE, first, 0, 1));
-        program.push(ret(libc::SECCOMP_RET_ALLOW));
-    }
-    program.push(jump(libc::BPF_JGT, NEWEST, 0, 1));
-    program.push(ret(refuse(libc::ENOSYS)));
-    program.push(ret(refuse(libc::EPERM)));
+    decide(segments, 0, &mut program);
+    program.extend(VERDICTS.map(ret));
     program
+}
+
+/// Adds the tree of some segments: one comparison fewer than there are. `after` instructions are between it and the
+/// returns.
+fn decide(segments: &[Segment], after: usize, program: &mut Vec<sock_filter>) {
+    let (lower, upper) = segments.split_at(segments.len() / 2);
+    let (Some(least), false) = (upper.first(), lower.is_empty()) else { return };
+    let sizes = (lower.len() - 1, upper.len() - 1);
+    // Past what lies between the comparison and the half. A half without a choice is its verdict.
+    let target = |half: &[Segment], start: usize| match half {
+        [only] => sizes.0 + sizes.1 + after + only.verdict,
+        _ => start,
+    };
+    program.push(jump(libc::BPF_JGE, least.first, near(target(upper, sizes.0)), near(target(lower, 0))));
+    decide(lower, sizes.1 + after, program);
+    decide(upper, after, program);
+}
+
+/// The distance of a jump. The table is part of the program, and the tests make all its filters.
+fn near(distance: usize) -> u8 {
+    u8::try_from(distance).expect("the tree of an architecture has less than 256 comparisons")
 }
 
 /// The rule of a call that is not simply allowed. Arguments are compared by their lower half: all are of type int, or
@@ -238,7 +265,7 @@ fn argument(index: u32) -> u32 {
     16 + 8 * index
 }
 
-fn refuse(errno: i32) -> u32 {
+const fn refuse(errno: i32) -> u32 {
     libc::SECCOMP_RET_ERRNO | errno as u32
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What the kernel would decide.
-fn decide(program: &[sock_filter], audit: u32, number: u32, args: [u32; 2]) -> u32 {
+fn run(program: &[sock_filter], audit: u32, number: u32, args: [u32; 2]) -> u32 {
     let field = |offset: u32| match offset {
         0 => number,
         4 => audit,
@@ -142,7 +142,7 @@ fn decisions_on_x86() {
         ("another architecture", ARM.audit, 1, [0; 2], EPERM),
     ];
     for (what, audit, number, args, expected) in cases {
-        let decided = decide(&program, audit, number, args);
+        let decided = run(&program, audit, number, args);
         match what {
             "x32 kexec_load" => assert_ne!(decided, ALLOW, "{what}"),
             _ => assert_eq!(decided, expected, "{what}"),
@@ -163,7 +163,7 @@ fn options_change_only_what_they_name() {
         ("chmod", X86_64.audit, 90, [0; 2], ALLOW),
         ("mount", X86_64.audit, 165, [0; 2], EPERM),
     ] {
-        assert_eq!(decide(&program, audit, number, args), expected, "{what}");
+        assert_eq!(run(&program, audit, number, args), expected, "{what}");
     }
 }
 
@@ -181,7 +181,7 @@ fn search_decides_as_the_list_does() {
                 _ if number > NEWEST => ENOSYS,
                 _ => EPERM,
             };
-            assert_eq!(decide(&program, arch.audit, number, [0; 2]), expected, "{arch:?} {number}");
+            assert_eq!(run(&program, arch.audit, number, [0; 2]), expected, "{arch:?} {number}");
         }
     }
 }
