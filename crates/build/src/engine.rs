@@ -129,6 +129,7 @@ pub fn build(request: &Request, environment: &Environment<'_>) -> Result<Vec<Bui
     };
     engine.warn_of_unknown_stages();
     let snapshots = engine.run_all(environment.cancel);
+    jettison_sandbox::settle();
     // A build that failed has results too.
     engine.ledger.keep()?;
     let snapshots = snapshots?;

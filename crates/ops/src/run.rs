@@ -25,7 +25,10 @@ impl Launch {
 
     /// Waits for its end.
     pub fn wait(self) -> Result<Outcome, Error> {
-        Ok(self.running.wait()?)
+        let outcome = self.running.wait()?;
+        // The directory of its changes goes now.
+        jettison_sandbox::settle();
+        Ok(outcome)
     }
 }
 

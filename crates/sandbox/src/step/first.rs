@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
 
@@ -92,12 +93,18 @@ pub(super) fn reap(command: Pid, master: i32, channel: &Channel) -> i32 {
             }
             continue;
         }
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if pid == command {
-                let code = code(status);
-                let _ = channel.send(&Notice::Ended(code), &[]);
-                return code;
+        let mut ended = None;
+        let left = loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == command => ended = Some(code(status)),
+                Ok(Some(_)) => {}
+                left => break left,
             }
+        };
+        if let Some(code) = ended {
+            let alone = matches!(left, Err(Errno::CHILD));
+            let _ = channel.send(&Notice::Ended { code, alone }, &[]);
+            return code;
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The helper: the builder's own binary, started again. It outlives the step, cleans up after it and reports.
 #![allow(unsafe_code)]
 
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::{io, mem};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitOptions};
@@ -37,16 +37,25 @@ fn serve() -> ! {
     // The builder ends us by closing the socket; what is typed at the terminal is not for us.
     sys::ignore_signals(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGPIPE]);
     let Ok((control, outset)) = start_up() else { sys::exit_now(1) };
-    let outcome = match outset.identity.mode {
-        Mode::Chroot => word(&control).and_then(|fds| chroot::step(given(fds)?, &control)),
+    let result = match outset.identity.mode {
+        Mode::Chroot => word(&control)
+            .and_then(|fds| chroot::step(given(fds)?, &control))
+            .map(|outcome| answer(&control, Ok(outcome))),
         _ => step(&outset, &control),
     };
+    if let Err(fault) = result {
+        answer(&control, Err(fault));
+    }
+    sys::exit_now(0)
+}
+
+/// Tells the builder how it went, which is done once.
+fn answer(control: &Channel, outcome: Result<Outcome, Fault>) {
     let reply = match outcome {
         Ok(outcome) => Reply::Done(outcome),
         Err(fault) => Reply::Failed(fault),
     };
     let _ = control.send(&reply, &[]);
-    sys::exit_now(0)
 }
 
 /// Reads what to make ready from the socket that is our standard input.
@@ -74,8 +83,8 @@ fn given(fds: Vec<OwnedFd>) -> Result<Given, Fault> {
     Given::from_fds(fds).or_fault(|| "read what to run".to_owned())
 }
 
-/// Makes ready what it can, waits for the word, and runs the command.
-fn step(outset: &Outset, control: &Channel) -> Result<Outcome, Fault> {
+/// Makes ready what it can, waits for the word, runs the command, and answers unless it fails.
+fn step(outset: &Outset, control: &Channel) -> Result<(), Fault> {
     let what = || "start the first process".to_owned();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let (ours, theirs) = Channel::pair().or_fault(what)?;
@@ -98,20 +107,34 @@ fn step(outset: &Outset, control: &Channel) -> Result<Outcome, Fault> {
         Ok(kept) => (Some(kept), watch.until_end(control, &ours)),
         Err(fault) => (None, Err(fault)),
     };
+    let made = mem::take(&mut watch.stubs);
+    // Where nobody is left to write and nothing is to be put back, the builder need not wait for the namespaces to go.
+    let unanswered = match result.is_ok() && watch.alone && made.is_empty() {
+        true => {
+            answer(control, watch.outcome(None));
+            None
+        }
+        false => Some(watch),
+    };
     sys::kill(first, libc::SIGKILL);
     let status = retry(|| rustix::process::waitpid(Some(first), WaitOptions::empty())).or_fault(what)?;
     drop(kept);
-    for (stub, parent) in watch.stubs.iter().rev() {
+    for (stub, parent) in made.iter().rev() {
         stubs::remove(stub, parent);
     }
     result?;
-    watch.outcome(status.and_then(|(_, status)| status.terminating_signal()))
+    if let Some(watch) = unanswered {
+        answer(control, watch.outcome(status.and_then(|(_, status)| status.terminating_signal())));
+    }
+    Ok(())
 }
 
 /// What the helper learns while the step runs.
 pub(super) struct Watch {
     first: Pid,
     code: Option<i32>,
+    /// Whether the command ended and left nobody.
+    alone: bool,
     fault: Option<Fault>,
     foreign: Option<Foreign>,
     notes: Vec<String>,
@@ -124,6 +147,7 @@ impl Watch {
         Watch {
             first,
             code: None,
+            alone: false,
             fault: None,
             foreign: None,
             notes: Vec::new(),
@@ -177,6 +201,9 @@ impl Watch {
                     None => return Ok(()),
                     Some((notice, fds)) => listener = self.take(notice, fds).or(listener),
                 }
+                if self.alone {
+                    return Ok(());
+                }
             }
             if !ready(0).is_empty() {
                 let mut order = [0; 1];
@@ -197,7 +224,7 @@ impl Watch {
             Notice::Note(note) => self.notes.push(note),
             Notice::Failed(fault) => self.fault = self.fault.take().or(Some(fault)),
             Notice::Foreign(foreign) => self.foreign = Some(foreign),
-            Notice::Ended(code) => self.code = Some(code),
+            Notice::Ended { code, alone } => (self.code, self.alone) = (Some(code), alone),
             Notice::Listener => return fd,
         }
         None

@@ -26,7 +26,7 @@ pub use foreign::Foreign;
 pub use helper::intercept;
 pub use keeper::{prepare_network, private_networks};
 pub(crate) use overlay::Layers;
-pub use spawn::{Killer, Running, Stdio3, prepare_command, read_all, spawn};
+pub use spawn::{Killer, Running, Stdio3, prepare_command, read_all, settle, spawn};
 pub use stubs::share_mount_points;
 
 use serde::{Deserialize, Serialize};

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, WaitOptions};
 
 use super::keeper::{self, Keeper};
 use super::network::Choice;
@@ -110,9 +111,22 @@ fn helper(outset: Outset) -> io::Result<Helper> {
 pub struct Running {
     helper: Child,
     control: Arc<Channel>,
+    /// Whether the command has ended, and all that it started; the helper may still take down what was around it.
+    ended: bool,
     /// Lends the command its network.
     keeper: Option<Keeper>,
     note: Option<String>,
+}
+
+/// The helpers of commands that have ended.
+static ENDING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Waits until nothing is left of commands that have ended: processes, namespaces and mounts.
+pub fn settle() {
+    let mut ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
+    for helper in ending.drain(..) {
+        let _ = retry(|| rustix::process::waitpid(Some(helper), WaitOptions::empty()));
+    }
 }
 
 /// Ends a command, from any thread. Without effect once the command has ended.
@@ -147,7 +161,7 @@ pub fn spawn(identity: &Identity, spec: &Spec, stdio: Stdio3) -> Result<Running,
     let outset = Outset { identity: identity.clone(), insecure: spec.insecure, shm_size: spec.shm_size };
     let Helper { process, control, .. } = helper(outset).map_err(Error::Helper)?;
     let (network, keeper, note) = choose_network(identity, spec.network);
-    let running = Running { helper: process, control: Arc::new(control), keeper, note };
+    let running = Running { helper: process, control: Arc::new(control), ended: false, keeper, note };
     let filter = seccomp::encoded(filter_options(identity, spec)).to_vec();
     let shared = stubs::shared_for(&spec.root);
     let request = Request { spec: spec.clone(), identity: identity.clone(), network, shared, filter };
@@ -157,6 +171,8 @@ pub fn spawn(identity: &Identity, spec: &Spec, stdio: Stdio3) -> Result<Running,
     if spec.interactive {
         fds.extend(stdio.stdin.as_ref().map(AsFd::as_fd));
     }
+    // An overlay must not be mounted on layers that another still writes to, even if nobody is left there to write.
+    settle();
     running.control.send_bytes(b"run", &fds).map_err(Error::Helper)?;
     Ok(running)
 }
@@ -252,21 +268,21 @@ impl Running {
         Killer(Arc::clone(&self.control))
     }
 
-    /// Waits until the command and all that it started have ended.
+    /// Waits until the command and all that it started have ended. What was around them is taken down meanwhile, for which
+    /// [`settle`] waits.
     ///
     /// # Errors
     ///
     /// [`Error::Setup`] says what around the command could not be made; [`Error::Lost`] that the helper was killed.
     pub fn wait(mut self) -> Result<Outcome, Error> {
-        let reply = self.control.receive::<Reply>();
-        let status = self.helper.wait().map_err(Error::Helper)?;
-        match reply {
+        match self.control.receive::<Reply>() {
             Ok(Some((Reply::Done(mut outcome), _))) => {
+                self.ended = true;
                 outcome.notes.extend(self.note.take());
                 Ok(outcome)
             }
             Ok(Some((Reply::Failed(fault), _))) => Err(fault.into()),
-            Ok(None) => Err(Error::Lost(status.to_string())),
+            Ok(None) => Err(Error::Lost(self.helper.wait().map_err(Error::Helper)?.to_string())),
             Err(error) => Err(Error::Helper(error)),
         }
     }
@@ -274,9 +290,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.killer().kill();
-        let _ = self.helper.wait();
-        // Only now is nobody left in that network.
+        if self.ended {
+            ENDING.lock().unwrap_or_else(PoisonError::into_inner).push(Pid::from_child(&self.helper));
+        } else {
+            self.killer().kill();
+            let _ = self.helper.wait();
+        }
+        // Only now does nobody use that network.
         if let Some(keeper) = self.keeper.take() {
             keeper.give_back();
         }

@@ -83,7 +83,11 @@ pub(super) enum Notice {
     /// The command is for another processor.
     Foreign(Foreign),
     /// The command ended with this code.
-    Ended(i32),
+    Ended {
+        code: i32,
+        /// Whether all that it started has ended too.
+        alone: bool,
+    },
 }
 
 /// A mount point that was not there before.

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use jettison_sandbox::{
-    Identity, Mode, Mount, MountSource, Network, Outcome, Root, Spec, Stdio3, User, enter, spawn,
+    Identity, Mode, Mount, MountSource, Network, Outcome, Root, Spec, Stdio3, User, enter, settle, spawn,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,8 @@ pub struct Answer {
     pub outcome: Option<Outcome>,
     pub stdout: String,
     pub stderr: String,
+    /// The processes that are left of it, by number.
+    pub left: String,
 }
 
 impl Answer {
@@ -315,6 +317,7 @@ pub fn run_job() -> ! {
         outcome: None,
         stdout: String::new(),
         stderr: String::new(),
+        left: String::new(),
     };
     match enter(job.prefer) {
         Err(error) => answer.error = error.to_string(),
@@ -357,4 +360,6 @@ fn execute(identity: &Identity, spec: &Spec, answer: &mut Answer) {
             answer.error = format!("{error}: {source}");
         }
     }
+    settle();
+    answer.left = std::fs::read_to_string("/proc/thread-self/children").unwrap();
 }

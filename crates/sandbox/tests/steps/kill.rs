@@ -15,6 +15,7 @@ pub const CHECKS: &[Check] = &[
     ("kill -9 in chroot mode leaves nothing", kill_chroot),
     ("a signal to the program ends it by that signal", signal),
     ("a machine that nobody wants is gone with the program", unwanted),
+    ("nothing is left of a command, however it ended, once that was waited for", settled),
 ];
 
 /// The processes whose command line holds `marker`, besides those that only look for it.
@@ -117,6 +118,14 @@ fn unwanted() {
     assert!(all.len() >= 7, "{all:?}");
     assert!(child.wait().unwrap().success());
     wait_until("all are gone", || !all.iter().any(|pid| fs::exists(format!("/proc/{pid}")).unwrap()));
+}
+
+fn settled() {
+    let fixture = Fixture::new(Caller::Root);
+    for script in ["true", "sleep 60 & true", "exit 3", "kill -9 $$"] {
+        let answer = fixture.run(&Spec { network: Network::None, ..fixture.spec(script) });
+        assert_eq!((answer.error.as_str(), answer.left.as_str()), ("", ""), "{script}");
+    }
 }
 
 /// Prints what a step costs, in milliseconds: `cargo test --release -p jettison-sandbox --test steps -- --measure`.
