@@ -89,6 +89,11 @@ impl Listing {
         &self.source.path
     }
 
+    /// Returns how many paths were found; some may be ignored directories in which nothing is.
+    pub(super) fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.made.items.len()).sum()
+    }
+
     /// Returns all that was found, in the order of paths.
     pub(super) fn into_items(self) -> Items {
         let root = Level { path: Vec::new(), item: None, parts: below(&self.parts, b""), ..Level::default() };

@@ -52,7 +52,8 @@ impl ContextFiles {
     pub(crate) fn new(listing: Listing, known: &StatCache) -> Result<ContextFiles, Error> {
         let (source, listed) = (listing.source.clone(), listing.name());
         let mut reader = Reader { known, root: listing.dir.try_clone()?, open: None, names: HashMap::new() };
-        let (mut entries, mut stamps) = (Vec::new(), Vec::new());
+        let (mut entries, mut stamps) =
+            (Vec::with_capacity(listing.len()), Vec::with_capacity(listing.len()));
         for (path, item) in listing.into_items() {
             let (entry, stamp) = reader.entry(path, item)?;
             entries.push(entry);

@@ -6,6 +6,7 @@
 mod chmod;
 mod extract;
 mod filter;
+mod made;
 mod place;
 mod placement;
 mod select;

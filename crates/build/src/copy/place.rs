@@ -72,7 +72,9 @@ impl Placement<'_> {
                 entry.fresh = fresh;
             }
         }
-        for taken in item.filter.taken(tree, &item.path) {
+        let taken = item.filter.taken(tree, &item.path);
+        self.reserve(taken.len());
+        for taken in taken {
             let to = join(target, taken.relative);
             if !taken.node.entry.is_directory() {
                 self.file(source, tree, &taken.node.entry.path, to)?;

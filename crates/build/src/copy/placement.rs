@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jettison_layer::{Entry, Index, Kind, Place, Timestamp, Tree, compare_paths, is_below, join};
+use jettison_layer::{Entry, Index, Kind, Place, Timestamp, Tree, is_below, join};
 use jettison_plan::Chmod;
 
+use super::made::Made;
 use super::{chmod, parent};
 
 /// The mode of directories that nobody asked for by name.
@@ -46,7 +47,7 @@ pub(crate) enum PlaceError {
 /// A layer in the making: entries on top of a tree.
 pub(crate) struct Placement<'a> {
     below: &'a Tree,
-    new: HashMap<Vec<u8>, (Entry, Placed)>,
+    new: Made,
     /// Paths whose files below were removed by an archive: what is there now is ours alone.
     removed: HashSet<Vec<u8>>,
     /// Whether files of the source may have several names.
@@ -70,7 +71,7 @@ impl<'a> Placement<'a> {
     ) -> Placement<'a> {
         Placement {
             below,
-            new: HashMap::new(),
+            new: Made::default(),
             removed: HashSet::new(),
             linked: false,
             inodes: HashMap::new(),
@@ -86,28 +87,29 @@ impl<'a> Placement<'a> {
         self.linked = tree.iter().any(|node| node.file.is_some());
     }
 
+    /// Makes room for so many entries.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.new.reserve(more);
+    }
+
     /// Returns the layer, what was placed and the directories above as they are; and where the bytes of each entry are, in
     /// its order.
     pub(crate) fn finish(mut self) -> (Index, Vec<Placed>) {
         let mut above: HashMap<Vec<u8>, Entry> = HashMap::new();
-        for path in self.new.keys() {
-            let mut directory = parent(path);
-            while !directory.is_empty() && !self.new.contains_key(directory) && !above.contains_key(directory)
-            {
+        for entry in self.new.iter() {
+            let mut directory = parent(&entry.path);
+            while !directory.is_empty() && !self.new.contains(directory) && !above.contains_key(directory) {
                 if let Some(node) = self.below.get(directory) {
                     above.insert(directory.to_vec(), node.entry.clone());
                 }
                 directory = parent(directory);
             }
         }
-        for (path, mut entry) in above {
+        for mut entry in above.into_values() {
             entry.kind = Kind::Directory { opaque: false };
-            self.new.insert(path, (entry, Placed::Nothing));
+            self.new.insert(entry, Placed::Nothing);
         }
-        let mut all: Vec<(Entry, Placed)> = self.new.into_values().collect();
-        all.sort_unstable_by(|(a, _), (b, _)| compare_paths(&a.path, &b.path));
-        let (entries, origins) = all.into_iter().unzip();
-        (Index { entries }, origins)
+        self.new.finish()
     }
 
     pub(super) fn file(
@@ -149,7 +151,7 @@ impl<'a> Placement<'a> {
         let kind = Kind::Directory { opaque: self.hides_directory(&target) };
         let mut entry = Entry { path: target, kind, ..model.clone() };
         self.dress(&mut entry);
-        self.new.insert(entry.path.clone(), (entry, Placed::Nothing));
+        self.new.insert(entry, Placed::Nothing);
         Ok(())
     }
 
@@ -182,28 +184,24 @@ impl<'a> Placement<'a> {
         if let Some(replaced) = self.new.remove(&entry.path) {
             self.pass_on(&entry.path, replaced);
         }
-        self.new.insert(entry.path.clone(), (entry, placed));
+        self.new.insert(entry, placed);
         Ok(())
     }
 
     /// A file that is replaced lives on under its other names: the first of them becomes the file.
     fn pass_on(&mut self, path: &[u8], (file, placed): (Entry, Placed)) {
         let links_here = |entry: &Entry| matches!(&entry.kind, Kind::Hardlink { target } if target == path);
-        let mut names: Vec<Vec<u8>> = self
-            .new
-            .values()
-            .filter(|(entry, _)| links_here(entry))
-            .map(|(entry, _)| entry.path.clone())
-            .collect();
+        let links = self.new.iter().filter(|entry| links_here(entry));
+        let mut names: Vec<Vec<u8>> = links.map(|entry| entry.path.clone()).collect();
         names.sort_by(|a, b| jettison_layer::compare_paths(a, b));
         let mut names = names.into_iter();
         let Some(heir) = names.next() else { return };
         for name in names {
-            if let Some((entry, _)) = self.new.get_mut(&name) {
+            if let Some(entry) = self.new.get_mut(&name) {
                 entry.kind = Kind::Hardlink { target: heir.clone() };
             }
         }
-        self.new.insert(heir.clone(), (Entry { path: heir, ..file }, placed));
+        self.new.insert(Entry { path: heir, ..file }, placed);
     }
 
     /// Makes a directory and its missing parents, leaving alone what is there.
@@ -222,7 +220,7 @@ impl<'a> Placement<'a> {
         };
         let kind = Kind::Directory { opaque: self.hides_directory(path) };
         let entry = self.entry(path.to_vec(), kind, mode);
-        self.new.insert(path.to_vec(), (entry, Placed::Nothing));
+        self.new.insert(entry, Placed::Nothing);
         Ok(())
     }
 
@@ -240,18 +238,21 @@ impl<'a> Placement<'a> {
         if path.is_empty() {
             return None;
         }
-        if !self.new.contains_key(path) {
+        if !self.new.contains(path) {
             let mut entry = self.lookup(path)?.clone();
             entry.kind = Kind::Directory { opaque: false };
-            self.new.insert(path.to_vec(), (entry, Placed::Nothing));
+            self.new.insert(entry, Placed::Nothing);
         }
-        self.new.get_mut(path).map(|(entry, _)| entry)
+        self.new.get_mut(path)
     }
 
     /// Removes what is at and below a path.
     pub(super) fn make_way(&mut self, path: &[u8]) {
         let gone: Vec<Vec<u8>> = match self.is_directory(path) {
-            true => self.new.keys().filter(|name| is_below(name, path)).cloned().collect(),
+            true => {
+                let below = self.new.iter().filter(|entry| is_below(&entry.path, path));
+                below.map(|entry| entry.path.clone()).collect()
+            }
             false => vec![path.to_vec()],
         };
         for name in gone {
@@ -270,7 +271,7 @@ impl<'a> Placement<'a> {
     }
 
     fn lookup(&self, path: &[u8]) -> Option<&Entry> {
-        if let Some((entry, _)) = self.new.get(path) {
+        if let Some(entry) = self.new.get(path) {
             return Some(entry);
         }
         let gone = !self.removed.is_empty() && self.removed.iter().any(|removed| is_below(path, removed));
