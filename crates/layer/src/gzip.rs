@@ -6,13 +6,17 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use flate2::{Compress, Compression, Crc, FlushCompress};
 
 /// Bytes of input in a block. Changing it changes digests: see [`super::compress::GZIP_VERSION`].
 const BLOCK: usize = 512 * 1024;
+
+/// Bytes of a buffer: more than any block comes to. zlib's `deflateBound` is an eighth and a 64th more than the input at
+/// most. Where room runs out at a flush, deflate writes the flush twice, and output would depend on the buffer.
+const BUFFER: usize = BLOCK + BLOCK / 4;
 
 /// How far back deflate can refer.
 const WINDOW: usize = 32 * 1024;
@@ -36,12 +40,30 @@ struct Piece {
 
 type Job = (Block, Sender<io::Result<Piece>>);
 
+/// Buffers that go round, for allocators give such pieces back late or not at all.
+#[derive(Default)]
+struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| Vec::with_capacity(BUFFER))
+    }
+
+    fn give_back(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
+
 /// Compresses what is written to it. [`GzipWriter::finish`] must be called for the end to be written.
 pub(crate) struct GzipWriter<W: Write> {
     inner: W,
     level: u32,
-    input: Vec<u8>,
+    /// What is not yet a block; made with the first byte.
+    input: Option<Vec<u8>>,
     dictionary: Vec<u8>,
+    buffers: Arc<Buffers>,
     crc: Crc,
     started: bool,
     workers: Option<Workers>,
@@ -58,14 +80,16 @@ struct Workers {
 impl<W: Write> GzipWriter<W> {
     /// Compresses with `level` 1 to 9, on the caller's thread alone or with up to `threads` others.
     pub fn new(inner: W, level: u32, threads: usize) -> GzipWriter<W> {
+        let buffers = Arc::new(Buffers::default());
         GzipWriter {
             inner,
             level,
-            input: Vec::new(),
+            input: None,
             dictionary: Vec::new(),
             crc: Crc::new(),
             started: false,
-            workers: (threads > 1).then(|| Workers::start(level, threads)),
+            workers: (threads > 1).then(|| Workers::start(level, threads, &buffers)),
+            buffers,
         }
     }
 
@@ -81,11 +105,11 @@ impl<W: Write> GzipWriter<W> {
     }
 
     fn submit(&mut self, last: bool) -> io::Result<()> {
-        let input = std::mem::take(&mut self.input);
+        let input = self.input.take().unwrap_or_else(|| self.buffers.take());
         let tail = input[input.len().saturating_sub(WINDOW)..].to_vec();
         let block = Block { dictionary: std::mem::replace(&mut self.dictionary, tail), input, last };
         let Some(workers) = &mut self.workers else {
-            let piece = compress(&block, self.level)?;
+            let piece = compress(block, self.level, &self.buffers)?;
             return self.write_piece(piece);
         };
         workers.submit(block)?;
@@ -111,16 +135,18 @@ impl<W: Write> GzipWriter<W> {
             self.started = true;
         }
         self.crc.combine(&piece.crc);
-        self.inner.write_all(&piece.output)
+        self.inner.write_all(&piece.output)?;
+        self.buffers.give_back(piece.output);
+        Ok(())
     }
 }
 
 impl<W: Write> Write for GzipWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(BLOCK - self.input.len());
-        self.input.reserve_exact(BLOCK - self.input.len());
-        self.input.extend_from_slice(&bytes[..taken]);
-        if self.input.len() == BLOCK {
+        let input = self.input.get_or_insert_with(|| self.buffers.take());
+        let taken = bytes.len().min(BLOCK - input.len());
+        input.extend_from_slice(&bytes[..taken]);
+        if input.len() == BLOCK {
             self.submit(false)?;
         }
         Ok(taken)
@@ -133,12 +159,12 @@ impl<W: Write> Write for GzipWriter<W> {
 }
 
 impl Workers {
-    fn start(level: u32, threads: usize) -> Workers {
+    fn start(level: u32, threads: usize, buffers: &Arc<Buffers>) -> Workers {
         let (sender, receiver) = sync_channel::<Job>(threads);
         let receiver = Arc::new(Mutex::new(receiver));
         let threads = (0..threads).map(|_| {
-            let receiver = Arc::clone(&receiver);
-            std::thread::spawn(move || work(&receiver, level))
+            let (receiver, buffers) = (Arc::clone(&receiver), Arc::clone(buffers));
+            std::thread::spawn(move || work(&receiver, level, &buffers))
         });
         Workers { jobs: Some(sender), threads: threads.collect(), results: VecDeque::new() }
     }
@@ -164,7 +190,7 @@ impl Drop for Workers {
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>, level: u32) {
+fn work(jobs: &Mutex<Receiver<Job>>, level: u32, buffers: &Buffers) {
     loop {
         let job = match jobs.lock() {
             Ok(jobs) => jobs.recv(),
@@ -172,31 +198,24 @@ fn work(jobs: &Mutex<Receiver<Job>>, level: u32) {
         };
         let Ok((block, result)) = job else { return };
         // Nobody waits for the result where the writer was dropped.
-        let _ = result.send(compress(&block, level));
+        let _ = result.send(compress(block, level, buffers));
     }
 }
 
-fn compress(block: &Block, level: u32) -> io::Result<Piece> {
+fn compress(block: Block, level: u32, buffers: &Buffers) -> io::Result<Piece> {
     let mut deflate = Compress::new(Compression::new(level), false);
     if !block.dictionary.is_empty() {
         deflate.set_dictionary(&block.dictionary).map_err(io::Error::other)?;
     }
     let flush = if block.last { FlushCompress::Finish } else { FlushCompress::Sync };
-    // Growing takes twice the room; most blocks of layers come to less than three quarters.
-    let mut output = Vec::with_capacity(block.input.len() / 4 * 3 + 64);
-    loop {
-        let consumed = deflate.total_in() as usize;
-        let status =
-            deflate.compress_vec(&block.input[consumed..], &mut output, flush).map_err(io::Error::other)?;
-        let all_in = deflate.total_in() as usize == block.input.len();
-        let room = output.len() < output.capacity();
-        // With room left in the output, the flush is complete.
-        if status == Status::StreamEnd || (!block.last && all_in && room) {
-            break;
-        }
-        output.reserve(output.capacity().max(64));
+    let mut output = buffers.take();
+    deflate.compress_vec(&block.input, &mut output, flush).map_err(io::Error::other)?;
+    // With room left in the output, the flush is complete.
+    if output.len() == output.capacity() {
+        return Err(io::Error::other("a block came to more than deflate's bound"));
     }
     let mut crc = Crc::new();
     crc.update(&block.input);
+    buffers.give_back(block.input);
     Ok(Piece { output, crc })
 }

@@ -8,7 +8,7 @@ use crate::files::{self, Durability};
 
 /// What is known of compressed layers, by diff ID and variant.
 ///
-/// A variant names all that the compressed bytes depend on, such as `gzip-6-zlib-rs-0.6`: lower-case letters, digits,
+/// A variant names all that the compressed bytes depend on, such as `gzip-6-v2`: lower-case letters, digits,
 /// dots and hyphens. The memory is weak: it keeps a blob only while an image or a layer with that diff ID is kept.
 #[derive(Debug, Clone)]
 pub struct Memo {
