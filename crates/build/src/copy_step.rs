@@ -258,7 +258,7 @@ impl Engine<'_> {
         filter: &Filter,
         entries: &mut Vec<Entry>,
     ) -> Result<(), Error> {
-        entries.reserve_exact(source.tree.subtree(top).count());
+        entries.reserve(source.tree.subtree(top).count());
         self.each_taken(source, top, filter, &mut |relative, entry| {
             entries.push(Entry { path: join(top, relative), ..entry.clone() });
             Ok(())

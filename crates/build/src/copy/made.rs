@@ -20,7 +20,7 @@ pub(super) struct Made {
 impl Made {
     /// Makes room for so many more.
     pub(super) fn reserve(&mut self, more: usize) {
-        self.all.reserve_exact(more);
+        self.all.reserve(more);
         self.places.reserve(more, |&at| self.hasher.hash_one(&self.all[at].0.path));
     }
 
