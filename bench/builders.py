@@ -45,8 +45,9 @@ class Builder:
         self.store = self.folder / f"store{self.stores}"
         self.store.mkdir()
 
-    def run(self, work):
-        return measure.run(work, self.site.log, self.own, self.daemons(), self.site.limit)
+    def run(self, work, watched):
+        own = self.own if watched else ()
+        return measure.run(work, self.site.log, own, self.daemons(), self.site.limit)
 
     def call(self, command):
         return measure.call(command, self.site.log, self.site.limit)

@@ -33,10 +33,13 @@ class Results:
         """The median, or None where there is none."""
         if (case.name, builder) in self.failures:
             return None
-        samples = self.samples.get((case.name, builder))
-        if builder == "floor" and what == "memory":
-            return None
-        return median(getattr(sample, what) for sample in samples) if samples else None
+        samples = self.samples.get((case.name, builder), [])
+        watched = [sample for sample in samples if sample.memory is not None]
+        if what == "memory":
+            chosen = watched
+        else:  # times of watched rounds only where there are no others
+            chosen = [sample for sample in samples if sample.memory is None] or watched
+        return median(getattr(sample, what) for sample in chosen) if chosen else None
 
     def fastest_peer(self, case, what="wall"):
         known = [(self.of(case, name, what), name) for name in self.builders if not name.startswith((US, "floor"))]
@@ -120,7 +123,7 @@ def page(results, cases, facts, binary, instructions):
     """The whole of RESULTS.md."""
     mib = lambda value: f"{value / MIB:.0f} MiB"
     failed = [f"- {case}, {name}: {reason}" for (case, name), reason in results.failures.items()]
-    cold = [f"- {case.title}: cold is {case.cold}; {len(results.samples.get((case.name, US), []))} repeats" for case in cases]
+    cold = [f"- {case.title}: cold is {case.cold}; {len(results.samples.get((case.name, US), []))} rounds" for case in cases]
     parts = ["# Results", "Written by `bench/run`; how to read it: [README.md](README.md). Medians.",
              "\n".join(f"- {fact}" for fact in facts),
              "## What must be seen", targets(results, cases, binary),
