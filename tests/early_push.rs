@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jettison_testkit::{Context, Fault, Image, Jettison, Layout, Proxy, Registry, Rule, base};
@@ -56,7 +57,8 @@ impl Remote {
     }
 }
 
-/// Has each caller wait until `seen`, and answers "go"; returns the command that calls.
+/// Has each caller wait until `seen`, and answers "go"; returns the command that calls. It waits for callers as long as the
+/// tests run, so `seen` must not own what is to end before.
 fn gate(seen: impl Fn() -> bool + Send + 'static) -> String {
     let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = server.local_addr().unwrap().port();
@@ -132,10 +134,11 @@ fn what_went_up_early_is_what_a_push_after_the_build_sends() {
 
 #[test]
 fn a_later_step_that_fails_ends_uploads_and_nothing_is_named() {
-    let remote = std::sync::Arc::new(Remote::new());
+    let remote = Arc::new(Remote::new());
     remote.proxy.add(Rule::new("PUT", "/blobs/uploads/", Fault::Delay(PATIENCE)));
-    let seen = remote.clone();
-    let wait = gate(move || seen.proxy.count("PUT", "/blobs/uploads/") > 0);
+    let seen = Arc::downgrade(&remote);
+    let wait =
+        gate(move || seen.upgrade().is_some_and(|remote| remote.proxy.count("PUT", "/blobs/uploads/") > 0));
     let context =
         Context::of(&format!("FROM busybox\nCOPY big /big\nRUN {wait} && false\n")).file("big", big());
     let began = Instant::now();
@@ -147,10 +150,11 @@ fn a_later_step_that_fails_ends_uploads_and_nothing_is_named() {
 
 #[test]
 fn what_did_not_go_up_early_goes_up_at_the_end() {
-    let remote = std::sync::Arc::new(Remote::new());
+    let remote = Arc::new(Remote::new());
     remote.proxy.add(Rule::new("POST", "/blobs/uploads/", Fault::status(403)).times(1));
-    let seen = remote.clone();
-    let wait = gate(move || seen.proxy.count("POST", "/blobs/uploads/") > 0);
+    let seen = Arc::downgrade(&remote);
+    let wait =
+        gate(move || seen.upgrade().is_some_and(|remote| remote.proxy.count("POST", "/blobs/uploads/") > 0));
     let context = Context::of(&format!("FROM busybox\nCOPY big /big\nRUN {wait}\n")).file("big", big());
     assert_eq!(remote.push(&context), 0);
     assert_eq!(remote.pushed().tree().get("/big").content, big());
