@@ -1,7 +1,7 @@
 """Runs commands and measures them: wall time, CPU time, and the peak memory of the builder's own processes.
 
 Memory is read from /proc while the commands run. A process counts as the builder's own by the name of its executable; all
-others below it (what RUN started) are counted apart. CPU time is that of all processes, what RUN did included: it is the
+others below it (what RUN started) do not count. CPU time is that of all processes, what RUN did included: it is the
 kernel's account of the commands and their descendants (wait4), plus what daemons used meanwhile.
 """
 
@@ -42,7 +42,6 @@ class Sample:
     wall: float  # seconds
     cpu: float  # seconds
     memory: int | None  # bytes, of the builder's own processes and daemons; None where nobody looked
-    children: int | None  # bytes, of what RUN started
 
 
 def shell(script, **env):
@@ -68,7 +67,7 @@ def run(work, log, own=(), daemons=(), limit=600):
     finally:
         watch.end()
     cpu += sum(cpu_of(pid) for pid in daemons) - used_before
-    return Sample(wall, cpu, *(watch.peaks() if own else (None, None)))
+    return Sample(wall, cpu, watch.memory() if own else None)
 
 
 def call(command, log, limit=600):
@@ -120,7 +119,7 @@ class Watch:
     def __init__(self, own, daemons):
         self.own, self.daemons, self.roots = set(own), list(daemons), list(daemons)
         self.highest = {}  # process ID -> peak resident bytes, of own processes
-        self.together = self.children = 0
+        self.together = 0
         self.stop = threading.Event()
         self.thread = None
 
@@ -140,15 +139,13 @@ class Watch:
             pause = min(pause * 1.15, LONGEST_PAUSE)
 
     def look(self):
-        own = others = 0
+        own = 0
         for pid in descendants(self.roots):
-            share = proportional(pid)
             if executable(pid) not in self.own:
-                others += share
                 continue
-            own += share
+            own += proportional(pid)
             self.highest[pid] = max(self.highest.get(pid, 0), peak(pid))
-        self.together, self.children = max(self.together, own), max(self.children, others)
+        self.together = max(self.together, own)
 
     def end(self):
         self.stop.set()
@@ -157,11 +154,11 @@ class Watch:
         for pid in self.daemons:
             self.highest[pid] = max(self.highest.get(pid, 0), peak(pid))
 
-    def peaks(self):
-        """Own peak: the largest sum of shares seen at one time, or where that is more, of one process (daemons: of all)."""
+    def memory(self):
+        """The largest sum of shares seen at one time, or where that is more, of one process (daemons: of all)."""
         standing = sum(self.highest[pid] for pid in self.daemons)
         clients = max((size for pid, size in self.highest.items() if pid not in self.daemons), default=0)
-        return max(self.together, standing + clients), self.children
+        return max(self.together, standing + clients)
 
 
 def descendants(roots):

@@ -158,28 +158,37 @@ fn section(arch: Arch, options: Options) -> Vec<sock_filter> {
     program
 }
 
-/// What there is to say about a call without a look at its arguments, in the order of the returns that end a search.
-const VERDICTS: [u32; 3] = [libc::SECCOMP_RET_ALLOW, refuse(libc::EPERM), refuse(libc::ENOSYS)];
+/// What there is to say about a call without a look at its arguments.
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    Allow,
+    Refuse,
+    Unknown,
+}
 
-/// The numbers from `first` on, up to those of the next segment, and the place of their verdict in [`VERDICTS`].
+/// What the kernel is told of each verdict, in their order: the returns that end a search.
+const RETURNS: [u32; 3] = [libc::SECCOMP_RET_ALLOW, refuse(libc::EPERM), refuse(libc::ENOSYS)];
+
+/// The numbers from `first` on, up to those of the next segment.
 #[derive(Debug, Clone, Copy)]
 struct Segment {
     first: u32,
-    verdict: usize,
+    verdict: Verdict,
 }
 
 /// Allows what is in sorted ranges that do not adjoin, and tells calls that are refused from those not yet known.
 fn segments(allowed: &[(u32, u32)]) -> Vec<Segment> {
-    let [allow, refused, unknown] = [0, 1, 2];
     let mut result = Vec::new();
     let mut gap = 0;
     let ends = allowed.iter().copied().chain([(u32::MAX, u32::MAX)]);
     for (first, last) in ends {
-        result.extend((gap < first.min(NEWEST + 1)).then_some(Segment { first: gap, verdict: refused }));
+        result.extend(
+            (gap < first.min(NEWEST + 1)).then_some(Segment { first: gap, verdict: Verdict::Refuse }),
+        );
         let newer = gap.max(NEWEST + 1);
-        result.extend((newer < first).then_some(Segment { first: newer, verdict: unknown }));
+        result.extend((newer < first).then_some(Segment { first: newer, verdict: Verdict::Unknown }));
         if first < u32::MAX {
-            result.push(Segment { first, verdict: allow });
+            result.push(Segment { first, verdict: Verdict::Allow });
         }
         gap = last.saturating_add(1);
     }
@@ -191,7 +200,7 @@ fn segments(allowed: &[(u32, u32)]) -> Vec<Segment> {
 fn search(segments: &[Segment]) -> Vec<sock_filter> {
     let mut program = Vec::new();
     decide(segments, 0, &mut program);
-    program.extend(VERDICTS.map(ret));
+    program.extend(RETURNS.map(ret));
     program
 }
 
@@ -203,7 +212,7 @@ fn decide(segments: &[Segment], after: usize, program: &mut Vec<sock_filter>) {
     let sizes = (lower.len() - 1, upper.len() - 1);
     // Past what lies between the comparison and the half. A half without a choice is its verdict.
     let target = |half: &[Segment], start: usize| match half {
-        [only] => sizes.0 + sizes.1 + after + only.verdict,
+        [only] => sizes.0 + sizes.1 + after + only.verdict as usize,
         _ => start,
     };
     program.push(jump(libc::BPF_JGE, least.first, near(target(upper, sizes.0)), near(target(lower, 0))));
@@ -211,7 +220,7 @@ fn decide(segments: &[Segment], after: usize, program: &mut Vec<sock_filter>) {
     decide(upper, after, program);
 }
 
-/// The distance of a jump. The table is part of the program, and the tests make all its filters.
+/// The distance of a jump. The table is part of the program, and a test makes all its filters.
 fn near(distance: usize) -> u8 {
     u8::try_from(distance).expect("the tree of an architecture has less than 256 comparisons")
 }

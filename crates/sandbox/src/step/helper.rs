@@ -117,7 +117,8 @@ fn step(outset: &Outset, control: &Channel) -> Result<(), Fault> {
         false => Some(watch),
     };
     sys::kill(first, libc::SIGKILL);
-    let status = retry(|| rustix::process::waitpid(Some(first), WaitOptions::empty())).or_fault(what)?;
+    // From here on nothing fails: the builder may have its answer.
+    let status = retry(|| rustix::process::waitpid(Some(first), WaitOptions::empty())).ok().flatten();
     drop(kept);
     for (stub, parent) in made.iter().rev() {
         stubs::remove(stub, parent);
